@@ -1,0 +1,1 @@
+"""What is graded: a folder of checks per exercise."""

@@ -1,0 +1,1 @@
+"""The checks of cgi_calculator, one file per step."""

@@ -1,0 +1,1 @@
+"""The checks of socket_server, one file per step."""

@@ -1,0 +1,1 @@
+"""The checks of wsgi_catalog, one file per step."""

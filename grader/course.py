@@ -1,0 +1,172 @@
+"""What there is to grade: exercise.toml and the checks' decorators become Exercise values.
+
+The decorators are read with `ast`, not by importing: listing the course costs milliseconds, and the list of
+ids and points exists before any judge runs, so a check that did not run, or ran twice, can earn nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grader.model import Check, Exercise, KitError, Step, UsageError
+
+CHECKS = Path(__file__).parent / "checks"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of one exercise to grade: all of it, or the checks named."""
+
+    exercise: Exercise
+    checks: tuple[Check, ...]
+
+
+def load_course(root: Path = CHECKS) -> tuple[Exercise, ...]:
+    """Every exercise below `root`, sorted by id. Raises KitError with file and line when one is not well formed."""
+    return tuple(load_exercise(path.parent) for path in sorted(root.glob("*/exercise.toml")))
+
+
+def load_exercise(folder: Path) -> Exercise:
+    """Read one folder of checks. The order of [[step]] is the teaching order."""
+    manifest = folder / "exercise.toml"
+    try:
+        data = tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise KitError(f"{manifest}: {error}") from error
+    identity = _require(data, "id", str, manifest)
+    steps = tuple(_read_step(folder, identity, table, manifest) for table in data.get("step", []))
+    exercise = Exercise(
+        id=identity,
+        title=_require(data, "title", str, manifest),
+        main=_require(data, "main", str, manifest),
+        kind=_require(data, "kind", str, manifest),
+        forbidden_imports=tuple(data.get("forbidden_imports", ())),
+        folder=folder,
+        steps=steps,
+    )
+    _check_references(exercise, manifest)
+    return exercise
+
+
+def _read_step(folder: Path, exercise: str, table: dict[str, Any], manifest: Path) -> Step:
+    identity = _require(table, "id", str, manifest)
+    needs = tuple(table.get("needs", ()))
+    path = folder / f"test_{identity.replace('-', '_')}.py"
+    checks = _read_checks(path, exercise, identity, needs) if path.exists() else ()
+    return Step(
+        exercise=exercise,
+        id=identity,
+        title=_require(table, "title", str, manifest),
+        needs=needs,
+        functions=tuple(table.get("functions", ())),
+        hints=tuple(table.get("hints", ())),
+        checks=checks,
+    )
+
+
+def _require(table: dict[str, Any], key: str, kind: type, manifest: Path) -> Any:
+    if not isinstance(table.get(key), kind):
+        raise KitError(f'{manifest}: "{key}" must be a {kind.__name__}, found {table.get(key)!r}')
+    return table[key]
+
+
+def _read_checks(path: Path, exercise: str, step: str, step_needs: tuple[str, ...]) -> tuple[Check, ...]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    checks = []
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        decorator = next((call for call in map(_check_call, node.decorator_list) if call), None)
+        if decorator is None:
+            if node.name.startswith("test_"):
+                raise KitError(f"{path}:{node.lineno}: {node.name} has no @check decorator")
+            continue
+        checks.append(_read_check(path, node, decorator, exercise, step, step_needs))
+    return tuple(checks)
+
+
+def _check_call(node: ast.expr) -> ast.Call | None:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check":
+        return node
+    return None
+
+
+def _read_check(
+    path: Path, node: ast.FunctionDef, call: ast.Call, exercise: str, step: str, step_needs: tuple[str, ...]
+) -> Check:
+    where = f"{path}:{node.lineno}"
+    try:
+        identity = ast.literal_eval(call.args[0])
+        options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        points, source = options["points"], options["source"]
+    except (IndexError, KeyError, ValueError) as error:
+        raise KitError(f'{where}: @check takes a literal id, points= and source= ("{error}")') from error
+    prefix, _, name = identity.partition("/")
+    if prefix != step or not name:
+        raise KitError(f'{where}: the id "{identity}" must read "{step}/<name>"')
+    if type(points) is not int or points < 1:
+        raise KitError(f"{where}: points must be a whole number of at least 1, found {points!r}")
+    claim, _, rule = (ast.get_docstring(node) or "").partition("\n\n")
+    if not claim:
+        raise KitError(f"{where}: {node.name} has no docstring, the sentence that the student reads")
+    needs = step_needs + tuple(options.get("needs", ()))
+    return Check(
+        exercise=exercise,
+        step=step,
+        name=name,
+        claim=" ".join(claim.split()),
+        rule=" ".join(rule.split()),
+        points=points,
+        source=source,
+        needs=tuple(need for need in dict.fromkeys(needs) if need != identity),
+        node=f"{path.name}::{node.name}",
+    )
+
+
+def _check_references(exercise: Exercise, manifest: Path) -> None:
+    known = [check.id for check in exercise.checks]
+    for identity in known:
+        if known.count(identity) > 1:
+            raise KitError(f'{manifest}: the check "{identity}" is defined twice')
+    for check in exercise.checks:
+        for need in check.needs:
+            if need not in known:
+                raise KitError(
+                    f'{manifest}: "{check.id}" needs "{need}", which no check defines.{_did_you_mean(need, known)}'
+                )
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def select(course: tuple[Exercise, ...], names: list[str]) -> tuple[Selection, ...]:
+    """["cgi_calculator/query"] -> the checks it names, in course order; [] selects everything.
+
+    Raises UsageError when a name matches nothing.
+    """
+    if not names:
+        return tuple(Selection(exercise, exercise.checks) for exercise in course)
+    wanted = [name.strip("/").split("/") for name in names]
+    everything = [check.path for exercise in course for check in exercise.checks]
+    known = sorted({"/".join(path.split("/")[:depth]) for path in everything for depth in (1, 2, 3)})
+    for parts in wanted:
+        name = "/".join(parts)
+        if name not in known:
+            raise UsageError(f'nothing is called "{name}".{_did_you_mean(name, known)} See --list.')
+    return tuple(
+        Selection(exercise, chosen)
+        for exercise in course
+        if (chosen := tuple(check for check in exercise.checks if _is_named(check, wanted)))
+    )
+
+
+def _is_named(check: Check, wanted: list[list[str]]) -> bool:
+    parts = check.path.split("/")
+    return any(parts[: len(name)] == name for name in wanted)

@@ -1,0 +1,108 @@
+"""Hypothesis under the kit's own profile: same seed, same examples, same score, with and without CI.
+
+    @check("query/fuzz", points=3, source="...")
+    @fuzz(pairs=st.lists(...))
+    def test_pairs_come_back(module: Module, pairs: list[tuple[str, str]]) -> None: ...
+
+The number of examples is fixed by the effort, never by the clock, so a slow machine gives the same score. Only
+shrinking is bounded in time: after SHRINK_SECONDS the smallest failure found so far is reported.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from zlib import crc32
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
+from grader.model import Complaint, Verdict
+from grader.target.transcript import TRANSCRIPT
+
+EXAMPLES = {"quick": 20, "standard": 100, "thorough": 1000}
+SHRINK_SECONDS = 1.0
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+class StopFuzzing(BaseException):
+    """Ends a fuzz run at once with a complaint. Not an Exception, so that Hypothesis neither repeats nor shrinks
+    the example: it hung, or nothing is there to shrink."""
+
+    def __init__(self, complaint: Complaint) -> None:
+        super().__init__(str(complaint))
+        self.complaint = complaint
+
+
+@dataclass
+class Plan:
+    """The choices of this judge (effort, seed), set before the checks are imported, and the running count."""
+
+    effort: str = "standard"
+    seed: int = 0
+    examples: int = 0
+
+
+PLAN = Plan()
+
+PROFILE = settings(
+    database=None,
+    deadline=None,
+    derandomize=False,
+    report_multiple_bugs=False,
+    print_blob=False,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@dataclass
+class _Run:
+    """One run of one fuzzed check: the failures seen, and since when it shrinks."""
+
+    failures: dict[str, Complaint] = field(default_factory=dict)
+    shrinking_since: float | None = None
+
+    def attempt(self, test: Callable[..., None], fixtures: dict[str, Any], drawn: dict[str, Any]) -> None:
+        key = repr(drawn)
+        if self.shrinking_since is not None and time.monotonic() - self.shrinking_since > SHRINK_SECONDS:
+            if key in self.failures:
+                raise self.failures[key]
+            return
+        TRANSCRIPT.clear()
+        try:
+            test(**fixtures, **drawn)
+        except Complaint as complaint:
+            if complaint.verdict in (Verdict.TIMEOUT, Verdict.NOT_STARTED):
+                raise StopFuzzing(complaint) from None
+            self.failures[key] = complaint
+            self.shrinking_since = self.shrinking_since or time.monotonic()
+            raise
+        finally:
+            if self.shrinking_since is None:
+                PLAN.examples += 1
+
+
+def fuzz(share: float = 1.0, **strategies: SearchStrategy[Any]) -> Callable[[Test], Test]:
+    """Run a check on drawn values: `share` times as many as the effort says (quick 20, standard 100, thorough 1000).
+
+    A failure is reported as the smallest example found; answers that change from call to call are reported as such.
+    """
+    examples = max(1, round(EXAMPLES[PLAN.effort] * share))
+
+    def decorate(test: Test) -> Test:
+        run = _Run()
+
+        @functools.wraps(test)
+        def judged(**values: Any) -> None:
+            drawn = {name: values.pop(name) for name in strategies}
+            run.attempt(test, values, drawn)
+
+        seeded = seed(crc32(test.__qualname__.encode()) + PLAN.seed)(given(**strategies)(judged))
+        return settings(PROFILE, max_examples=examples)(seeded)  # type: ignore[return-value]
+
+    return decorate

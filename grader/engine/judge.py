@@ -1,0 +1,77 @@
+"""The judge: one process per exercise that runs pytest on its checks and reports each outcome as a JSON line.
+
+It reads its Job from standard input and writes {"start": id} and {"outcome": {...}} lines to what was its standard
+output when it started; everything else that writes to standard output goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+UNUSED_PLUGINS = (
+    "cacheprovider", "doctest", "faulthandler", "junitxml", "logging", "nose", "pastebin", "recwarn",
+    "setuponly", "setupplan", "stepwise", "unittest", "warnings",
+)  # fmt: skip
+
+
+def main() -> None:
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def emit(line: dict[str, Any]) -> None:
+        events.write(json.dumps(line) + "\n")
+        events.flush()
+
+    from grader.job import Job
+
+    code = run(Job.from_json(json.loads(sys.stdin.readline())), emit)
+    emit({"end": code})
+
+
+def run(job: Any, emit: Any) -> int:
+    """Run the checks of a job in this process; returns pytest's exit code."""
+    import pytest
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    from grader.course import load_exercise
+    from grader.engine.fixtures import SubmissionFixtures
+    from grader.engine.fuzz import PLAN
+    from grader.engine.plugin import GradePlugin
+    from grader.job import outcome_to_json
+    from grader.model import Outcome
+    from grader.sandbox.isolation import child_uid
+    from grader.sandbox.processes import become_subreaper
+    from grader.sandbox.scratch import copy_submission, give_to
+    from grader.sandbox.spawn import Site
+
+    scratch, folder = Path(job.scratch), Path(job.checks_folder)
+    become_subreaper()
+    set_hypothesis_home_dir(scratch / "hypothesis")
+    PLAN.effort, PLAN.seed = job.effort, job.seed
+    exercise = load_exercise(folder)
+    copy_submission(Path(job.submission), scratch / "child" / "submission")
+    if job.isolation == "landlock":
+        give_to(scratch / "child", child_uid())
+    site = Site(scratch / "child", scratch / "child" / "submission", job.isolation)
+
+    def report(kind: str, what: Outcome | str) -> None:
+        emit({kind: outcome_to_json(what) if isinstance(what, Outcome) else what})
+
+    wanted = set(job.checks)
+    files = {check.node.partition("::")[0] for check in exercise.checks if check.id in wanted}
+    arguments = [
+        "-c", str(Path(__file__).with_name("judge.ini")), f"--rootdir={folder}", "--noconftest", "-q", "-s",
+        "--import-mode=importlib", "--assert=plain", "-p", "pytest_timeout", f"--timeout={job.check_seconds}",
+        *(argument for name in UNUSED_PLUGINS for argument in ("-p", f"no:{name}")),
+        *(str(folder / name) for name in sorted(files)),
+    ]  # fmt: skip
+    plugins = [
+        GradePlugin(exercise, job.checks, job.passed, job.budget, report),
+        SubmissionFixtures(job, exercise, site),
+    ]
+    os.chdir(scratch)
+    return int(pytest.main(arguments, plugins=plugins))

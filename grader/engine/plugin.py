@@ -1,0 +1,138 @@
+"""The pytest plugin of a judge: which checks run, what their outcome is, one event for each.
+
+An outcome is decided here and nowhere else: from the exception that ended the test. A Complaint is about the
+submission; anything else that is raised is our own fault and makes the check `broken`, never passed.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis.errors import Flaky
+
+from grader.engine.fuzz import PLAN, StopFuzzing
+from grader.model import Check, Complaint, Exercise, Finding, Outcome, Verdict
+from grader.target.transcript import TRANSCRIPT
+
+KIT = Path(__file__).resolve().parents[1]
+
+Emit = Callable[[str, Outcome | str], None]
+
+
+class Blocked(Exception):  # noqa: N818  (an outcome, not an error)
+    """Not run: the check `by` has not passed."""
+
+    def __init__(self, by: Check) -> None:
+        super().__init__(by.id)
+        self.by = by
+
+
+class OutOfTime(Exception):  # noqa: N818
+    """Not run: the time for the whole exercise is used up."""
+
+
+@dataclass
+class _Ending:
+    """How the phases of one test ended so far."""
+
+    started: float
+    verdict: Verdict = Verdict.PASSED
+    finding: Finding | None = None
+
+
+class GradePlugin:
+    """Runs the checks of one exercise in course order and emits ("start", id) and ("outcome", Outcome)."""
+
+    def __init__(
+        self, exercise: Exercise, wanted: tuple[str, ...], passed: tuple[str, ...], budget: float, emit: Emit
+    ) -> None:
+        self._checks = {check.id: check for check in exercise.checks}
+        self._wanted = {identity: place for place, identity in enumerate(wanted)}
+        self._passed = set(passed)
+        self._deadline = time.monotonic() + budget
+        self._budget = budget
+        self._emit = emit
+        self._ending = _Ending(0.0)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        found = [(self._id_of(item), item) for item in items]
+        chosen = [(self._wanted[identity], item) for identity, item in found if identity in self._wanted]
+        items[:] = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
+
+    @staticmethod
+    def _id_of(item: pytest.Item) -> str:
+        marker = item.get_closest_marker("check")
+        return str(marker.args[0]) if marker else ""
+
+    def pytest_runtest_logstart(self) -> None:
+        self._ending = _Ending(time.monotonic())
+        TRANSCRIPT.clear()
+        PLAN.examples = 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        check = self._checks[self._id_of(item)]
+        self._emit("start", check.id)
+        for need in check.needs:
+            if need not in self._passed:
+                raise Blocked(self._checks[need])
+        if time.monotonic() > self._deadline:
+            raise OutOfTime
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        if call.excinfo is not None and self._ending.verdict is Verdict.PASSED:
+            self._ending.verdict, self._ending.finding = self._judge(call.excinfo.value)
+        if call.when == "teardown":
+            self._finish(self._checks[self._id_of(item)])
+        return (yield)
+
+    def _judge(self, error: BaseException) -> tuple[Verdict, Finding]:
+        match error:
+            case Complaint() as complaint:
+                return complaint.verdict, complaint.finding
+            case StopFuzzing(complaint=complaint):
+                return complaint.verdict, complaint.finding
+            case Flaky():
+                got = "an answer that was wrong once and right the next time, for the same input"
+                return Verdict.FAILED, Finding(TRANSCRIPT.last("sent"), "the same answer every time", got)
+            case Blocked(by=by):
+                return Verdict.BLOCKED, Finding(expected=f"{by.id} passes first", got=f"{by.id} has not passed")
+            case OutOfTime():
+                got = f"the {self._budget:g} s for this exercise were used up before this check"
+                return Verdict.TIMEOUT, Finding(expected="an answer", got=got)
+            case pytest.fail.Exception() if "Timeout" in str(error):
+                got = f"this check was ended by its time limit ({error})"
+                return Verdict.TIMEOUT, Finding(TRANSCRIPT.last("sent"), "an answer", got)
+            case _:
+                frames = [
+                    frame for frame in traceback.extract_tb(error.__traceback__) if KIT in Path(frame.filename).parents
+                ]
+                trace = "".join(traceback.format_list(frames))
+                return Verdict.BROKEN, Finding(got=f"{type(error).__name__}: {error}", output=trace[-4000:])
+
+    def _finish(self, check: Check) -> None:
+        ending = self._ending
+        if ending.verdict is Verdict.PASSED:
+            self._passed.add(check.id)
+        outcome = Outcome(
+            check=check,
+            verdict=ending.verdict,
+            finding=ending.finding and replace(ending.finding, why=ending.finding.why or reason(check)),
+            transcript=() if ending.verdict is Verdict.PASSED else TRANSCRIPT.exchanges,
+            examples=PLAN.examples,
+            seconds=round(time.monotonic() - ending.started, 4),
+        )
+        self._emit("outcome", outcome)
+
+
+def reason(check: Check) -> str:
+    """The rule behind a check, with its source."""
+    return f"{(check.rule or check.claim).rstrip('.')} ({check.source})"

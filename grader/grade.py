@@ -1,0 +1,175 @@
+"""The main job: (submission, selection, settings) -> Scorecard, one judge process per exercise, in parallel.
+
+The list of checks and points is fixed before a judge starts. A judge that dies costs only the check it was at: the
+rest goes to a new judge, a few times. What was never reported earns nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from grader.course import Selection
+from grader.job import Job
+from grader.judging import JudgeRun
+from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, Verdict
+from grader.sandbox.isolation import choose_isolation
+from grader.submission import Submission, forbidden_import, look, read_main, untouched
+
+Progress = Callable[[Outcome], None]
+
+BUDGET = {"quick": 60.0, "standard": 60.0, "thorough": 600.0}
+CHECK_SECONDS = {"quick": 20.0, "standard": 20.0, "thorough": 120.0}
+KIT = Path(__file__).resolve().parent.parent
+MAX_JUDGES = 4
+VERSIONS_OF = ("pytest", "hypothesis", "tinydb", "requests")
+
+
+def grade(
+    submission: Submission,
+    selections: tuple[Selection, ...],
+    settings: Settings,
+    progress: Progress = lambda outcome: None,
+) -> Scorecard:
+    """Grade the selected checks. Raises KitError when the isolation asked for cannot be had."""
+    isolation = choose_isolation(settings.isolation)
+    with ThreadPoolExecutor(max(1, settings.jobs)) as pool:
+        cards = pool.map(
+            lambda selection: _grade_exercise(submission, selection, settings, isolation, progress),
+            selections,
+        )
+        graded = tuple(cards)
+    return Scorecard(
+        submission=submission.shown,
+        settings=settings,
+        isolation=isolation,
+        versions=_versions(),
+        cards=graded,
+    )
+
+
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = [("python", platform.python_version()), ("os", f"{platform.system()} {platform.machine()}")]
+    for name in VERSIONS_OF:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            found.append((name, "not installed"))
+    return tuple(found)
+
+
+def _grade_exercise(
+    submission: Submission, selection: Selection, settings: Settings, isolation: str, progress: Progress
+) -> ExerciseCard:
+    started = time.monotonic()
+    exercise = selection.exercise
+    text = read_main(submission, exercise)
+    note = ""
+    outcomes: dict[str, Outcome] = {}
+    if text.problem is not None:
+        verdict = Verdict.NOT_STARTED if text.missing else Verdict.CRASHED
+        note = f"{text.problem.look}: {text.problem.got.partition(chr(10))[0]}"
+        outcomes = {check.id: Outcome(check, verdict, text.problem) for check in selection.checks}
+    elif (found := forbidden_import(text.tree, exercise.forbidden_imports) if text.tree else None) is not None:
+        name, line = found
+        finding = Finding(
+            expected="a program that does this work itself",
+            got=f"import of {name}",
+            why=f"{name} is not among the modules that this exercise allows (kit rule)",
+            look=f"{submission.shown_path(exercise, exercise.main)}:{line}",
+        )
+        note = f"{finding.look}: {finding.got}, which this exercise does not allow"
+        outcomes = {check.id: Outcome(check, Verdict.FAILED, finding) for check in selection.checks}
+    elif text.tree is not None and untouched(text.tree, exercise):
+        outcomes = {check.id: _not_started(check) for check in selection.checks}
+    if outcomes:
+        for outcome in outcomes.values():
+            progress(outcome)
+    else:
+        outcomes = _run_judges(submission, selection, settings, isolation, progress)
+    finished = [_complete(submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
+    return ExerciseCard(exercise, tuple(finished), note, round(time.monotonic() - started, 3))
+
+
+def _not_started(check: Check) -> Outcome:
+    return Outcome(check, Verdict.NOT_STARTED, Finding(expected=check.claim, got="not written yet"))
+
+
+def _run_judges(
+    submission: Submission, selection: Selection, settings: Settings, isolation: str, progress: Progress
+) -> dict[str, Outcome]:
+    """Every selected check's outcome, by id, from as many judges as it takes (at most MAX_JUDGES)."""
+    exercise = selection.exercise
+    order = _with_needs(selection)
+    done: dict[str, Outcome] = {}
+    shown = {check.id for check in selection.checks}
+    budget = BUDGET[settings.effort]
+    deadline = time.monotonic() + budget
+    for _ in range(MAX_JUDGES):
+        rest = [check for check in order if check.id not in done]
+        if not rest:
+            break
+        scratch = tempfile.mkdtemp(prefix="grader-")
+        try:
+            job = Job(
+                checks_folder=str(exercise.folder),
+                kit=str(KIT),
+                submission=str(submission.folder(exercise)),
+                scratch=scratch,
+                shown=submission.shown_path(exercise),
+                checks=tuple(check.id for check in rest),
+                passed=tuple(key for key, outcome in done.items() if outcome.verdict is Verdict.PASSED),
+                effort=settings.effort,
+                seed=settings.seed,
+                isolation=isolation,
+                budget=max(1.0, deadline - time.monotonic()),
+                check_seconds=CHECK_SECONDS[settings.effort],
+            )
+            run = JudgeRun(job, rest)
+            for outcome in run.outcomes():
+                done[outcome.check.id] = outcome
+                if outcome.check.id in shown:
+                    progress(outcome)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    for check in order:
+        done.setdefault(check.id, Outcome(check, Verdict.BROKEN, Finding(got="no judge reported this check")))
+    return done
+
+
+def _with_needs(selection: Selection) -> list[Check]:
+    """The selected checks and all that they need, in course order."""
+    by_id = {check.id: check for check in selection.exercise.checks}
+    wanted = [check.id for check in selection.checks]
+    for identity in wanted:
+        wanted += [need for need in by_id[identity].needs if need not in wanted]
+    return [check for check in selection.exercise.checks if check.id in set(wanted)]
+
+
+def _complete(submission: Submission, selection: Selection, tree: ast.Module | None, outcome: Outcome) -> Outcome:
+    """Fill in where to look: the student's own frame where there is one, else the step's function."""
+    finding = outcome.finding
+    if finding is None or finding.look:
+        return outcome
+    exercise = selection.exercise
+    if finding.frames:
+        file, _, function = finding.frames[-1].partition(" in ")
+        folder = exercise.main.rpartition("/")[0]
+        where = submission.shown_path(exercise, f"{folder}/{file}" if folder else file)
+        return replace(outcome, finding=replace(finding, look=f"{where} {function}()" if function else where))
+    place = look(submission, exercise, exercise.step_of(outcome.check), tree)
+    return replace(outcome, finding=replace(finding, look=place))
+
+
+def default_jobs() -> int:
+    """As many exercises at once as there are processors."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -1,0 +1,1 @@
+"""Scorecard -> text, one pure function per format: no clock, no randomness, declaration order."""

@@ -1,0 +1,11 @@
+"""The only code that starts a submission.
+
+::
+
+    policy      the limits, as a table with units
+    scratch     a private copy of the submission's regular files
+    landlock    Linux: which paths and ports a child may touch
+    spawn       start a child, collect its capped output, wait with a deadline, end its whole tree
+    worker      call functions of a submission in a child, plain data in and out
+    child/      what runs on the other side of the process boundary
+"""

@@ -1,0 +1,101 @@
+"""The first code that runs in a child: take on the limits, then become the student's program.
+
+Started as `python -I -S -B -X utf8 launcher.py CONFIG`, where CONFIG is a JSON object:
+
+    main     path of the file to run as __main__        argv     its arguments
+    path     folders to append to sys.path              limits   [[name of an RLIMIT_*, soft, hard], ...]
+    landlock descriptor of a ruleset, or null            uid      user to become, or null
+
+It ends in the same interpreter (no second start): the program sees itself as __main__ with its own
+sys.argv and __file__, as if the interpreter had been started on it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import sys
+from typing import Any
+
+PR_SET_KEEPCAPS = 8
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+SYS_LANDLOCK_RESTRICT_SELF = 446  # the same number on every architecture
+CAP_DAC_READ_SEARCH = 2
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+def main() -> None:
+    config = json.loads(sys.argv[1])
+    _limit(config["limits"])
+    if config["landlock"] is not None or config["uid"] is not None:
+        _confine(config["landlock"], config["uid"])
+    # -S leaves these two out; programs written for people may use them.
+    import _sitebuiltins
+
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
+    sys.path.extend(config["path"])
+    sys.argv = config["argv"]
+    _run(config["main"])
+
+
+def _limit(limits: list[list[Any]]) -> None:
+    if sys.platform == "win32" or not limits:
+        return
+    import resource
+
+    for name, soft, hard in limits:
+        kind = getattr(resource, name, None)
+        if kind is None:
+            continue
+        _, ceiling = resource.getrlimit(kind)
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
+        resource.setrlimit(kind, (soft, hard))
+
+
+def _confine(landlock: int | None, uid: int | None) -> None:
+    if sys.platform != "linux":
+        raise OSError("confinement is for Linux")
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def must(result: int, what: str) -> None:
+        if result < 0:
+            raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+
+    if uid is not None:
+        # Root gives itself up. One capability stays, to read files only: the interpreter may be installed in a
+        # folder that nobody else can enter, and what may be read is decided by the Landlock rules below.
+        must(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS")
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        mask = 1 << CAP_DAC_READ_SEARCH
+        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+        data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
+        must(libc.capset(header, data), "capset")
+        must(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0), "PR_CAP_AMBIENT")
+    must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+    if landlock is not None:
+        must(libc.syscall(SYS_LANDLOCK_RESTRICT_SELF, landlock, 0), "landlock_restrict_self")
+        os.close(landlock)
+
+
+def _run(path: str) -> None:
+    with open(path, "rb") as file:  # noqa: PTH123  (pathlib costs 10 ms of every start)
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    module = sys.modules["__main__"]
+    namespace = module.__dict__
+    for name in [name for name in namespace if not name.startswith("__")]:
+        del namespace[name]
+    namespace.update(__file__=path, __doc__=None, __cached__=None, __annotations__={})
+    exec(code, namespace)
+
+
+if __name__ == "__main__":
+    main()

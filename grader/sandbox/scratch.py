@@ -1,0 +1,74 @@
+"""A private copy of a submission: regular files only, capped in size, no bytecode, no links out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from grader.model import UsageError
+
+MAX_FILE = 8 << 20
+MAX_TOTAL = 64 << 20
+MAX_FILES = 2000
+SKIPPED = (
+    "__pycache__",
+    ".git",
+    ".venv",
+    "venv",
+    "node_modules",
+    ".hypothesis",
+    ".pytest_cache",
+    ".mypy_cache",
+)
+
+
+def copy_submission(source: Path, target: Path) -> list[str]:
+    """Copy the regular files below `source` to `target`; returns a sentence for each thing left out.
+
+    Symbolic links, devices, pipes and bytecode are never copied (a planted .pyc would run instead of the text that
+    is read). Raises UsageError when the whole is too large to be somebody's exercise.
+    """
+    notes: list[str] = []
+    total = count = 0
+    target.mkdir(parents=True, exist_ok=True)
+    for folder, names, files in os.walk(source, followlinks=False):
+        here = Path(folder)
+        linked = [name for name in names if (here / name).is_symlink()]
+        notes += [f"{_shown(here / name, source)} is a symbolic link and was not copied" for name in linked]
+        names[:] = sorted(name for name in names if name not in SKIPPED and name not in linked)
+        for name in names:
+            (target / here.relative_to(source) / name).mkdir(exist_ok=True)
+        for name in sorted(files):
+            path = here / name
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                notes.append(f"{_shown(path, source)} is not a regular file and was not copied")
+                continue
+            if name.endswith((".pyc", ".pyo", ".pth")):
+                continue
+            if status.st_size > MAX_FILE:
+                notes.append(f"{_shown(path, source)} is larger than {MAX_FILE >> 20} MiB and was not copied")
+                continue
+            total, count = total + status.st_size, count + 1
+            if total > MAX_TOTAL or count > MAX_FILES:
+                raise UsageError(
+                    f"{source}: over {MAX_TOTAL >> 20} MiB or {MAX_FILES} files; is this the folder of an exercise?"
+                )
+            shutil.copyfile(path, target / here.relative_to(source) / name, follow_symlinks=False)
+    return notes
+
+
+def _shown(path: Path, source: Path) -> str:
+    return path.relative_to(source.parent).as_posix()
+
+
+def give_to(folder: Path, uid: int | None) -> None:
+    """Make `uid` the owner of a folder and all that is in it (a child that gave up root must be able to write)."""
+    if uid is None or not hasattr(os, "lchown"):
+        return
+    os.lchown(folder, uid, uid)
+    for here, names, files in os.walk(folder):
+        for name in names + files:
+            os.lchown(Path(here) / name, uid, uid)

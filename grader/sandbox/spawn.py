@@ -1,0 +1,163 @@
+"""Start a child that runs a file of a submission, under a policy.
+
+The child is exec'd afresh from the interpreter (never forked from the grader), sees only an allow-listed environment
+and its scratch folder, and is ended with everything that it started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.sandbox import landlock
+from grader.sandbox.isolation import child_uid, interpreter_folders
+from grader.sandbox.pipes import Drain
+from grader.sandbox.policy import CHILD_CODE, Policy, environment
+from grader.sandbox.processes import count_of_user, end_tree, register, wait_exit
+
+LAUNCHER = CHILD_CODE / "launcher.py"
+ERROR_HEAD = ERROR_TAIL = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where children of one judge run: the scratch folder, its copy of the exercise, and the isolation grade.
+
+    `packages` are folders that children may import from besides the standard library (TinyDB's site-packages).
+    """
+
+    scratch: Path
+    submission: Path
+    isolation: str
+    packages: tuple[Path, ...] = ()
+
+
+def launch_arguments(
+    main: Path, argv: Sequence[str], path: Sequence[Path], policy: Policy, ruleset: int | None
+) -> list[str]:
+    """The command line of a child. Nothing in it is a secret: on Linux any process may read it."""
+    confined = ruleset is not None
+    config = {
+        "main": str(main),
+        "argv": [str(main), *argv],
+        "path": [str(folder) for folder in path],
+        "limits": policy.rlimits(0 if confined and child_uid() is not None else _running()),
+        "landlock": ruleset,
+        "uid": child_uid() if confined else None,
+    }
+    options = ["-I", "-S", "-B", "-X", "utf8", "--check-hash-based-pycs", "always"]
+    return [sys.executable, *options, str(LAUNCHER), json.dumps(config)]
+
+
+_counted: list[int] = []
+
+
+def _running() -> int:
+    if not _counted:  # once is enough: the limit is a bound on floods, not a ration
+        _counted.append(count_of_user())
+    return _counted[0]
+
+
+class Child:
+    """A running child. `stdin` and `stdout` are its raw pipes where asked for; its errors are always kept, capped."""
+
+    def __init__(
+        self,
+        site: Site,
+        main: Path,
+        argv: Sequence[str] = (),
+        *,
+        policy: Policy,
+        cwd: Path | None = None,
+        pipe_stdin: bool = False,
+        merge_output: bool = False,
+    ) -> None:
+        """`merge_output` sends standard output to where the errors go; otherwise `stdout` is yours to read."""
+        ruleset = _ruleset(site, policy)
+        self.policy = policy
+        self.started = time.monotonic()
+        try:
+            self._process = subprocess.Popen(
+                launch_arguments(main, argv, (main.parent, *site.packages), policy, ruleset),
+                stdin=subprocess.PIPE if pipe_stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge_output else subprocess.PIPE,
+                cwd=cwd or main.parent,
+                env=environment(policy, site.scratch),
+                start_new_session=True,
+                bufsize=0,
+                pass_fds=() if ruleset is None else (ruleset,),
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        finally:
+            if ruleset is not None:
+                os.close(ruleset)
+        register(self._process)
+        self.pid = self._process.pid
+        errors = self._process.stdout if merge_output else self._process.stderr
+        assert errors is not None
+        self.errors = Drain(os.dup(errors.fileno()), ERROR_HEAD, ERROR_TAIL)
+        errors.close()
+
+    def take_stdin(self) -> int:
+        """The descriptor of the child's standard input; the caller closes it."""
+        assert self._process.stdin is not None
+        return _detach(self._process.stdin)
+
+    def take_stdout(self) -> int:
+        """The descriptor of the child's standard output; the caller closes it."""
+        assert self._process.stdout is not None
+        return _detach(self._process.stdout)
+
+    def wait(self, deadline: float) -> int | None:
+        """The exit code (negative: a signal), or None when it still runs at the deadline (time.monotonic)."""
+        return wait_exit(self._process, deadline)
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def interrupt(self, signal_number: int) -> None:
+        """Send one signal to the child alone."""
+        self._process.send_signal(signal_number)
+
+    def end(self) -> None:
+        """End the child and all that it started. Safe to call twice."""
+        end_tree(self._process)
+        self.errors.ended(time.monotonic() + 1.0)
+
+    @property
+    def error_text(self) -> str:
+        """What it wrote to standard error so far: at most 4 KB, with a mark where more was cut out."""
+        return self.errors.data.decode("utf-8", "backslashreplace")
+
+
+def _detach(pipe: object) -> int:
+    descriptor = os.dup(pipe.fileno())  # type: ignore[attr-defined]
+    pipe.close()  # type: ignore[attr-defined]
+    return descriptor
+
+
+def _ruleset(site: Site, policy: Policy) -> int | None:
+    if site.isolation != "landlock":
+        return None
+    read = (*interpreter_folders(), CHILD_CODE, *site.packages, site.scratch, *policy.read)
+    return landlock.create_ruleset(read, (site.scratch, *policy.write), policy.ports)
+
+
+def describe_exit(code: int) -> str:
+    """0 -> 'exit status 0', -11 -> 'ended by signal 11 (SIGSEGV)', -24 -> '... processor time ...'."""
+    if code >= 0:
+        return f"exit status {code}"
+    import signal
+
+    known = {item.value: item.name for item in signal.Signals}
+    reasons = {"SIGXCPU": ": it used up its processor time", "SIGXFSZ": ": it wrote too large a file"}
+    name = known.get(-code, "?")
+    return f"ended by signal {-code} ({name}{reasons.get(name, '')})"

@@ -1,0 +1,144 @@
+"""The folder being graded: find it, and read its files as text. Nothing in it is ever imported here."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.model import Exercise, Finding, Step, UsageError
+
+IGNORED = ("__MACOSX",)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A folder with one subfolder per exercise; `shown` is how the person named it."""
+
+    root: Path
+    shown: str
+
+    def folder(self, exercise: Exercise) -> Path:
+        return self.root / exercise.id
+
+    def shown_path(self, exercise: Exercise, file: str = "") -> str:
+        """'exercises/cgi_calculator/cgi-bin/cgi_calc.py', for messages."""
+        return "/".join(part for part in (self.shown.rstrip("/"), exercise.id, file) if part)
+
+
+def find_submission(path: Path, course: tuple[Exercise, ...]) -> Submission:
+    """The folder at `path`, or the only folder up to two levels below it that holds exercises.
+
+    Raises UsageError that says what was expected and what was found.
+    """
+    shown = path.as_posix()
+    if not path.is_dir():
+        there = "is a file" if path.exists() else "does not exist"
+        raise UsageError(f"{shown} {there}; expected a folder with {_names(course)} in it")
+    wanted = {exercise.id for exercise in course}
+    level = [path]
+    for _ in range(3):
+        holding = [folder for folder in level if wanted & _subfolders(folder)]
+        if len(holding) == 1:
+            inner = holding[0].relative_to(path).as_posix()
+            return Submission(holding[0].resolve(), shown if inner == "." else f"{shown.rstrip('/')}/{inner}")
+        if len(holding) > 1:
+            found = ", ".join(folder.as_posix() for folder in holding)
+            raise UsageError(f"{shown}: more than one folder holds exercises: {found}; name one of them")
+        level = [folder / name for folder in level for name in sorted(_subfolders(folder))]
+    found = ", ".join(sorted(item.name for item in path.iterdir())[:8]) or "an empty folder"
+    raise UsageError(f"{shown}: expected a folder with {_names(course)} in it, found {found}")
+
+
+def _names(course: tuple[Exercise, ...]) -> str:
+    return " or ".join(exercise.id for exercise in course)
+
+
+def _subfolders(folder: Path) -> set[str]:
+    return {
+        item.name
+        for item in folder.iterdir()
+        if item.is_dir() and not item.is_symlink() and not item.name.startswith(".") and item.name not in IGNORED
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The main file of an exercise as a syntax tree, or what is wrong with it."""
+
+    tree: ast.Module | None
+    problem: Finding | None = None
+    missing: bool = False
+
+
+def read_main(submission: Submission, exercise: Exercise) -> Text:
+    """Parse the main file. A missing file or a syntax error is a finding, not an exception."""
+    path = submission.folder(exercise) / exercise.main
+    shown = submission.shown_path(exercise, exercise.main)
+    if path.is_symlink() or not path.is_file():
+        what = "a symbolic link" if path.is_symlink() else "no such file"
+        return Text(None, Finding(expected=f"the file {shown}", got=what, look=shown), missing=True)
+    try:
+        return Text(ast.parse(path.read_bytes(), filename=shown))
+    except SyntaxError as error:
+        line = (error.text or "").rstrip("\n")
+        got = f"{type(error).__name__}: {error.msg}" + (f"\n{line}" if line.strip() else "")
+        caret = got.index("\n") + error.offset if "\n" in got and error.offset else None
+        return Text(None, Finding(expected="valid Python", got=got, caret=caret, look=f"{shown}:{error.lineno or 1}"))
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Text(None, Finding(expected="valid Python", got=f"{type(error).__name__}: {error}", look=f"{shown}:1"))
+
+
+def functions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Top-level functions by name and methods as "Class.method"; the last definition of a name counts."""
+    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found[node.name] = node
+        if isinstance(node, ast.ClassDef):
+            methods = [item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))]
+            found.update({f"{node.name}.{item.name}": item for item in methods})
+    return found
+
+
+def is_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether the body is a docstring at most and `raise NotImplementedError(...)`."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if len(body) != 1 or not isinstance(body[0], ast.Raise):
+        return False
+    raised = body[0].exc
+    name = raised.func if isinstance(raised, ast.Call) else raised
+    return isinstance(name, ast.Name) and name.id == "NotImplementedError"
+
+
+def untouched(tree: ast.Module, exercise: Exercise) -> bool:
+    """Whether every function that is the student's is still a stub: then nothing needs to run."""
+    found = functions(tree)
+    named = [name for step in exercise.steps for name in step.functions]
+    return bool(named) and all(name in found and is_stub(found[name]) for name in named)
+
+
+def forbidden_import(tree: ast.Module, forbidden: tuple[str, ...]) -> tuple[str, int] | None:
+    """The first import of a module that the exercise forbids: (name, line)."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if any(name == module or name.startswith(module + ".") for module in forbidden):
+                return name, getattr(node, "lineno", 1)
+    return None
+
+
+def look(submission: Submission, exercise: Exercise, step: Step, tree: ast.Module | None) -> str:
+    """Where to look for a step: file, line and name of its first unwritten, else its first, function."""
+    shown = submission.shown_path(exercise, exercise.main)
+    if tree is None:
+        return shown
+    found = [(name, functions(tree)[name]) for name in step.functions if name in functions(tree)]
+    open_ones = [item for item in found if is_stub(item[1])]
+    for name, node in open_ones or found:
+        return f"{shown}:{node.lineno} {name}()"
+    return shown

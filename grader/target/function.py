@@ -1,0 +1,106 @@
+"""Functions of a submission, called in a worker process."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from grader.model import Complaint, Finding, KitError, Verdict
+from grader.sandbox.child import plain
+from grader.sandbox.policy import Policy
+from grader.sandbox.spawn import Site
+from grader.sandbox.worker import Answer, Died, Hung, Missing, Raised, Returned, Worker
+from grader.target.transcript import TRANSCRIPT, show_value
+
+CALL_SECONDS = 4.0
+SECONDS_AFTER_A_HANG = 1.0
+
+Called = Returned | Raised
+
+_STUB = re.compile(r"step (?P<step>[\w-]+): (?P<what>.+)")
+
+
+class Module:
+    """The submission's main file as a module in a child process."""
+
+    def __init__(self, site: Site, main: str, policy: Policy | None = None) -> None:
+        # Processor time is bounded per call by the wall clock, not over the worker's life.
+        self._worker = Worker(site, main, policy or Policy(cpu=600))
+        self._hung: set[str] = set()
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Called:
+        """Call one function with plain data: Returned(value) or Raised(type, message, ...).
+
+        Raises Complaint when there is no answer: a hang, a dead process, a missing function, an untouched stub.
+        """
+        TRANSCRIPT.sent(f"{name}({_show_arguments(args, kwargs)})")
+        request = {
+            "call": name,
+            "args": [plain.encode(item) for item in args],
+            "kwargs": {key: plain.encode(item) for key, item in kwargs.items()},
+        }
+        return self._finish(name, self._worker.call(request, self._seconds(name)))
+
+    def run_extension(self, path: str, function: str, *args: Any, shown: str) -> Called:
+        """Call a function of the kit's child code with the submission's module as its first argument."""
+        TRANSCRIPT.sent(shown)
+        request = {"extension": path, "function": function, "args": [plain.encode(item) for item in args]}
+        return self._finish(function, self._worker.call(request, self._seconds(function)))
+
+    def _seconds(self, name: str) -> float:
+        # The first hang is given time for a busy machine; once a function has hung, its other checks answer soon.
+        return SECONDS_AFTER_A_HANG if name in self._hung else CALL_SECONDS
+
+    def _finish(self, name: str, answer: Answer) -> Called:
+        sent = TRANSCRIPT.last("sent")
+        match answer:
+            case Returned(value):
+                TRANSCRIPT.got(show_value(value))
+                return answer
+            case Raised():
+                raise_if_stub(answer.type, answer.message)
+                TRANSCRIPT.got(f"raised {answer.type}: {answer.message}")
+                return answer
+            case Missing():
+                raise Complaint(Finding(expected=f"a function named {name}", got=f"no function named {name}"))
+            case Hung(seconds):
+                self._hung.add(name)
+                got = f"no answer within {seconds:g} s"
+                TRANSCRIPT.got(got)
+                raise Complaint(Finding(sent, "an answer", got), Verdict.TIMEOUT)
+            case Died(how, output):
+                TRANSCRIPT.got(how)
+                raise Complaint(Finding(sent, "an answer", how, output=output), Verdict.CRASHED)
+        raise KitError(f"the worker answered {answer!r}")
+
+    @property
+    def output(self) -> str:
+        """What the submission printed, capped."""
+        return self._worker.output
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None when it does not run."""
+        return self._worker.pid
+
+    def close(self) -> None:
+        self._worker.close()
+
+
+def raise_if_stub(kind: str, message: str) -> None:
+    """Raise Complaint(NOT_STARTED) when an exception is the one that untouched stubs raise."""
+    match = _STUB.fullmatch(message.strip())
+    if kind == "NotImplementedError" and match:
+        raise Complaint(Finding(expected=match["what"], got="not written yet"), Verdict.NOT_STARTED)
+
+
+def find_stub_error(output: str) -> None:
+    """The same for a program that died of it: look at the last lines of its standard error."""
+    for line in reversed(output.splitlines()[-40:]):
+        kind, _, message = line.strip().partition(": ")
+        raise_if_stub(kind, message)
+
+
+def _show_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    shown = [show_value(item, 1500) for item in args]
+    return ", ".join(shown + [f"{key}={show_value(item, 1500)}" for key, item in kwargs.items()])
