@@ -1,25 +1,160 @@
-"""argv -> one call -> exit code."""
+"""argv -> one call -> exit code.
+
+python -m grader PATH [EXERCISE[/STEP[/CHECK]] ...]     grade a folder
+python -m grader serve|hint|replay|stubs|audit ...      everything else
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import importlib
+import random
 import sys
 from pathlib import Path
 
-from grader.course import load_course, select
+from grader.course import Selection, load_course, select
 from grader.grade import default_jobs, grade
-from grader.model import Settings
+from grader.model import KitError, Scorecard, Settings, UsageError
 from grader.submission import find_submission
 
+EXIT_OK, EXIT_BELOW, EXIT_USAGE, EXIT_BROKEN = 0, 1, 2, 3
 
-def main() -> int:
-    """Grade the folder named first."""
+# Each verb is a module with add_arguments(parser) and run(options) -> exit code, imported only when it is used.
+VERBS = {
+    "serve": ("grader.byhand.serve", "run an implementation to try it by hand, and show what passes over the wire"),
+    "hint": ("grader.byhand.hint", "the next hint for a step"),
+    "replay": ("grader.byhand.replay", "send a failed check's exchange again and show every byte"),
+    "stubs": ("grader.audit.stubs_command", "generate the stubs and step tables from the solutions"),
+    "audit": ("grader.audit.run", "prove the kit: stubs, solutions, variants, mutants"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done or full marks, 1 below, 2 usage, 3 the kit's own fault."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments and arguments[0] in VERBS:
+            return _run_verb(arguments[0], arguments[1:])
+        return _grade(arguments)
+    except UsageError as error:
+        _complain(f"{error}\nSee python -m grader --help")
+        return EXIT_USAGE
+    except KitError as error:
+        _complain(f"The grader itself has a problem, not your program:\n{error}\nPlease tell the course staff.")
+        return EXIT_BROKEN
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing is left running")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); point the descriptor elsewhere so that the exit stays quiet.
+        with contextlib.suppress(OSError):
+            sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+        return EXIT_BELOW
+
+
+def _complain(text: str) -> None:
+    from grader.report import terminal
+
+    terminal.show_error(text)
+
+
+def _run_verb(name: str, arguments: list[str]) -> int:
+    module_name, purpose = VERBS[name]
+    module = importlib.import_module(module_name)
+    parser = argparse.ArgumentParser(prog=f"python -m grader {name}", description=purpose)
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    verbs = "\n".join(f"  python -m grader {name:8}{purpose}" for name, (_, purpose) in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m grader",
+        description="Grade a folder of exercises.",
+        epilog=f"other commands:\n{verbs}\n\nexit codes: 0 full marks (or --min-score reached), 1 below, 2 usage, "
+        "3 the grader's own fault",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("path", nargs="?", help="the folder to grade: exercises, solutions, or one of that shape")
+    parser.add_argument("names", nargs="*", metavar="EXERCISE[/STEP[/CHECK]]", help="only these (default: all)")
+    parser.add_argument("--effort", default="standard", choices=["quick", "standard", "thorough"])
+    parser.add_argument("--seed", default="0", help='a whole number, or "random" (default: 0)')
+    parser.add_argument("--jobs", type=_positive, default=None, help="exercises at once (default: one per processor)")
+    parser.add_argument("--min-score", type=_share, default=None, metavar="N", help="points that count as success")
+    parser.add_argument("--feedback", default="full", choices=["full", "brief"], help="brief hides expected values")
+    parser.add_argument("--isolation", default="auto", choices=["auto", "process", "landlock"])
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the result there as JSON")
+    parser.add_argument("--github", action="store_true", help="annotations and a job summary for GitHub Actions")
+    parser.add_argument("-v", "--verbose", action="store_true", help="every failure in full, with all bytes")
+    parser.add_argument("--list", action="store_true", help="show exercises, steps and checks, and stop")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _share(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def _grade(arguments: list[str]) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
     course = load_course()
-    submission = find_submission(Path(sys.argv[1]), course)
-    card = grade(submission, select(course, sys.argv[2:]), Settings(jobs=default_jobs()))
-    for outcome in card.outcomes:
-        finding = outcome.finding
-        print(outcome.check.path, outcome.verdict.value, outcome.points, "of", outcome.check.points, outcome.seconds)
-        if finding:
-            print(f"  {finding.sent}\n  {finding.expected}\n  {finding.got}\n  {finding.look}\n{finding.output}")
-    print(card.points, "of", card.max_points, card.isolation, card.examples, [c.seconds for c in card.cards])
-    return 0 if card.points == card.max_points else 1
+    if options.list:
+        selections = select(course, [name for name in [options.path, *options.names] if name and "/" not in name[:1]])
+        from grader.report import listing, terminal
+
+        terminal.show(listing.render(selections))
+        return EXIT_OK
+    if options.path is None:
+        parser.print_help()
+        return EXIT_USAGE
+    submission = find_submission(Path(options.path), course)
+    selections = select(course, options.names)
+    settings = Settings(
+        effort=options.effort,
+        seed=_seed(options.seed),
+        jobs=options.jobs or default_jobs(),
+        feedback=options.feedback,
+        isolation=options.isolation,
+    )
+    from grader.report import progress, result, terminal, text
+
+    if options.json:
+        result.remove_stale(options.json)
+    with progress.Progress(selections, sys.stderr) as live:
+        card = grade(submission, selections, settings, live.update)
+    if options.json:
+        result.write(options.json, card)
+    shown = text.render(card, width=terminal.width(), verbose=options.verbose, unicode=terminal.takes_unicode())
+    terminal.show(shown)
+    if options.github:
+        from grader.report import github
+
+        github.publish(card)
+    return exit_code(card, options.min_score, selections)
+
+
+def _seed(word: str) -> int:
+    if word == "random":
+        return random.SystemRandom().randrange(1, 2**31)
+    if not word.isdecimal():
+        raise UsageError(f'--seed takes a whole number or "random", not "{word}"')
+    return int(word)
+
+
+def exit_code(card: Scorecard, min_score: int | None, selections: tuple[Selection, ...]) -> int:
+    """0 for full marks or `min_score` reached, 1 below, 3 when a check was broken or none ran at all."""
+    if card.broken or not any(selection.checks for selection in selections):
+        return EXIT_BROKEN
+    wanted = card.max_points if min_score is None else min_score
+    return EXIT_OK if card.points >= wanted else EXIT_BELOW

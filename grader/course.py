@@ -125,6 +125,7 @@ def _read_check(
         source=source,
         needs=tuple(need for need in dict.fromkeys(needs) if need != identity),
         node=f"{path.name}::{node.name}",
+        fixtures=tuple(argument.arg for argument in node.args.args),
     )
 
 

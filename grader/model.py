@@ -32,7 +32,7 @@ class Check:
 
     `claim` is the sentence the student reads, `rule` a further sentence of reasons (may be ""), `source` a
     section of a standard or "kit rule", `needs` the ids of checks that must pass first, `node` the pytest
-    node ("test_query.py::test_plus_is_a_space").
+    node ("test_query.py::test_plus_is_a_space"), `fixtures` what it asks for ("module": functions; else the wire).
     """
 
     exercise: str
@@ -44,6 +44,7 @@ class Check:
     source: str
     needs: tuple[str, ...]
     node: str
+    fixtures: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -1,0 +1,22 @@
+"""`--list`: exercises, steps and checks with their points."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from grader.course import Selection
+
+
+def render(selections: tuple[Selection, ...]) -> Text:
+    """One line per exercise, step and check."""
+    shown = Text()
+    for selection in selections:
+        exercise = selection.exercise
+        shown.append(f"{exercise.id}  {exercise.points} points  {exercise.title}\n", style="bold")
+        for step in exercise.steps:
+            checks = [check for check in step.checks if check in selection.checks]
+            if checks:
+                shown.append(f"  {step.id}  {step.points} points  {step.title}\n")
+            for check in checks:
+                shown.append(f"    {check.path}  {check.points}  {check.claim}\n", style="dim")
+    return shown
