@@ -46,6 +46,7 @@ def load_exercise(folder: Path) -> Exercise:
         main=_require(data, "main", str, manifest),
         kind=_require(data, "kind", str, manifest),
         forbidden_imports=tuple(data.get("forbidden_imports", ())),
+        discouraged_imports=tuple(data.get("discouraged_imports", {}).items()),
         folder=folder,
         steps=steps,
     )

@@ -21,9 +21,10 @@ from pathlib import Path
 from grader.course import Selection
 from grader.job import Job
 from grader.judging import JudgeRun
-from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, Verdict
+from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, UsageError, Verdict
 from grader.sandbox.isolation import choose_isolation
-from grader.submission import Submission, forbidden_import, look, read_main, untouched
+from grader.sandbox.scratch import copy_submission
+from grader.submission import Submission, Text, find_import, look, read_main, untouched, warnings
 
 Progress = Callable[[Outcome], None]
 
@@ -54,7 +55,17 @@ def grade(
         isolation=isolation,
         versions=_versions(),
         cards=graded,
+        warnings=_warnings(submission, selections),
     )
+
+
+def _warnings(submission: Submission, selections: tuple[Selection, ...]) -> tuple[str, ...]:
+    said: list[str] = []
+    for exercise in (selection.exercise for selection in selections):
+        tree = read_main(submission, exercise).tree
+        if tree is not None:
+            said += warnings(submission, exercise, tree)
+    return tuple(said)
 
 
 def _versions() -> tuple[tuple[str, str], ...]:
@@ -71,15 +82,26 @@ def _grade_exercise(
     submission: Submission, selection: Selection, settings: Settings, isolation: str, progress: Progress
 ) -> ExerciseCard:
     started = time.monotonic()
-    exercise = selection.exercise
-    text = read_main(submission, exercise)
+    text = read_main(submission, selection.exercise)
     note = ""
-    outcomes: dict[str, Outcome] = {}
-    if text.problem is not None:
+    outcomes = _without_running(submission, selection, text)
+    if outcomes:
+        note = _note(next(iter(outcomes.values())))
+        for outcome in outcomes.values():
+            progress(outcome)
+    else:
+        outcomes = _run_judges(submission, selection, settings, isolation, progress)
+    finished = [_complete(submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
+    return ExerciseCard(selection.exercise, tuple(finished), note, round(time.monotonic() - started, 3))
+
+
+def _without_running(submission: Submission, selection: Selection, text: Text) -> dict[str, Outcome]:
+    """Outcomes that the text alone decides: missing, no valid Python, forbidden import, untouched. {} to run it."""
+    exercise = selection.exercise
+    if text.tree is None:
         verdict = Verdict.NOT_STARTED if text.missing else Verdict.CRASHED
-        note = f"{text.problem.look}: {text.problem.got.partition(chr(10))[0]}"
-        outcomes = {check.id: Outcome(check, verdict, text.problem) for check in selection.checks}
-    elif (found := forbidden_import(text.tree, exercise.forbidden_imports) if text.tree else None) is not None:
+        return {check.id: Outcome(check, verdict, text.problem) for check in selection.checks}
+    if found := find_import(text.tree, exercise.forbidden_imports):
         name, line = found
         finding = Finding(
             expected="a program that does this work itself",
@@ -87,17 +109,18 @@ def _grade_exercise(
             why=f"{name} is not among the modules that this exercise allows (kit rule)",
             look=f"{submission.shown_path(exercise, exercise.main)}:{line}",
         )
-        note = f"{finding.look}: {finding.got}, which this exercise does not allow"
-        outcomes = {check.id: Outcome(check, Verdict.FAILED, finding) for check in selection.checks}
-    elif text.tree is not None and untouched(text.tree, exercise):
-        outcomes = {check.id: _not_started(check) for check in selection.checks}
-    if outcomes:
-        for outcome in outcomes.values():
-            progress(outcome)
-    else:
-        outcomes = _run_judges(submission, selection, settings, isolation, progress)
-    finished = [_complete(submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
-    return ExerciseCard(exercise, tuple(finished), note, round(time.monotonic() - started, 3))
+        return {check.id: Outcome(check, Verdict.FAILED, finding) for check in selection.checks}
+    if untouched(text.tree, exercise):
+        return {check.id: _not_started(check) for check in selection.checks}
+    return {}
+
+
+def _note(outcome: Outcome) -> str:
+    """What concerns every check of an exercise that could not be run, in a line."""
+    finding = outcome.finding
+    if finding is None or not finding.look:
+        return ""
+    return f"{finding.look}: {finding.got.partition(chr(10))[0]}"
 
 
 def _not_started(check: Check) -> Outcome:
@@ -120,10 +143,14 @@ def _run_judges(
             break
         scratch = tempfile.mkdtemp(prefix="grader-")
         try:
+            try:
+                copy_submission(submission.folder(exercise), Path(scratch) / "child" / "submission")
+            except UsageError as error:
+                finding = Finding(expected="the folder of an exercise", got=str(error))
+                return {check.id: Outcome(check, Verdict.FAILED, finding) for check in order}
             job = Job(
                 checks_folder=str(exercise.folder),
                 kit=str(KIT),
-                submission=str(submission.folder(exercise)),
                 scratch=scratch,
                 shown=submission.shown_path(exercise),
                 checks=tuple(check.id for check in rest),

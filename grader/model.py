@@ -76,13 +76,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """A folder of the submission with one main file, graded in steps; `folder` holds its checks."""
+    """A folder of the submission with one main file, graded in steps; `folder` holds its checks.
+
+    An import of a forbidden module scores 0 for the exercise; one of a discouraged module only earns the sentence
+    that stands beside it.
+    """
 
     id: str
     title: str
     main: str
     kind: str
     forbidden_imports: tuple[str, ...]
+    discouraged_imports: tuple[tuple[str, str], ...]
     folder: Path
     steps: tuple[Step, ...]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,8 +119,8 @@ def untouched(tree: ast.Module, exercise: Exercise) -> bool:
     return bool(named) and all(name in found and is_stub(found[name]) for name in named)
 
 
-def forbidden_import(tree: ast.Module, forbidden: tuple[str, ...]) -> tuple[str, int] | None:
-    """The first import of a module that the exercise forbids: (name, line)."""
+def find_import(tree: ast.Module, modules: tuple[str, ...]) -> tuple[str, int] | None:
+    """The first import of one of the modules or their submodules: (name, line)."""
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -127,9 +128,25 @@ def forbidden_import(tree: ast.Module, forbidden: tuple[str, ...]) -> tuple[str,
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            if any(name == module or name.startswith(module + ".") for module in forbidden):
+            if any(name == module or name.startswith(module + ".") for module in modules):
                 return name, getattr(node, "lineno", 1)
     return None
+
+
+def warnings(submission: Submission, exercise: Exercise, tree: ast.Module) -> list[str]:
+    """Sentences about what is no mistake in itself but will trouble the student elsewhere."""
+    said = []
+    main = submission.folder(exercise) / exercise.main
+    for path in sorted(main.parent.glob("*.py")):
+        if path.stem in sys.stdlib_module_names:
+            shown = submission.shown_path(exercise, path.relative_to(submission.folder(exercise)).as_posix())
+            said.append(
+                f"{shown} has the name of a module of Python's own; rename it, or imports of {path.stem} load it"
+            )
+    for module, advice in exercise.discouraged_imports:
+        if found := find_import(tree, (module,)):
+            said.append(f"{submission.shown_path(exercise, exercise.main)}:{found[1]} imports {found[0]}: {advice}")
+    return said
 
 
 def look(submission: Submission, exercise: Exercise, step: Step, tree: ast.Module | None) -> str:

@@ -45,7 +45,7 @@ def run(job: Any, emit: Any) -> int:
     from grader.model import Outcome
     from grader.sandbox.isolation import child_uid
     from grader.sandbox.processes import become_subreaper
-    from grader.sandbox.scratch import copy_submission, give_to
+    from grader.sandbox.scratch import give_to
     from grader.sandbox.spawn import Site
 
     scratch, folder = Path(job.scratch), Path(job.checks_folder)
@@ -53,7 +53,6 @@ def run(job: Any, emit: Any) -> int:
     set_hypothesis_home_dir(scratch / "hypothesis")
     PLAN.effort, PLAN.seed = job.effort, job.seed
     exercise = load_exercise(folder)
-    copy_submission(Path(job.submission), scratch / "child" / "submission")
     if job.isolation == "landlock":
         give_to(scratch / "child", child_uid())
     site = Site(scratch / "child", scratch / "child" / "submission", job.isolation)
