@@ -145,6 +145,21 @@ def find_route(path: str) -> tuple[str, int | None]:
     return "book", int(number[1])
 
 
+def field_html(name: str, label: str, value: str, message: str = "") -> str:
+    """Write one field of a form: a label, an input of that name holding value, the message if there is one.
+
+    <label for="year">Year</label> <input id="year" name="year" value="soon"> <p id="year-error">...</p>
+    Without a message there is no element of that id. Everything escaped, quotes too. More attributes are
+    welcome (aria-invalid and aria-describedby read the message out to those who do not see it).
+    """
+    invalid = f' aria-invalid="true" aria-describedby="{name}-error"' if message else ""
+    note = f'<p class="error" id="{name}-error">{html.escape(message)}</p>' if message else ""
+    return (
+        f'<p class="field"><label for="{name}">{html.escape(label)}</label>'
+        f'<input id="{name}" name="{name}" value="{html.escape(value)}"{invalid}></p>{note}'
+    )
+
+
 def send(response: Response, method: str, start_response: Callable[..., Any]) -> list[bytes]:
     """Hand a Response to the server: call start_response once, return the body as a list of bytes.
 
@@ -158,6 +173,16 @@ def send(response: Response, method: str, start_response: Callable[..., Any]) ->
         headers.append(("Content-Length", str(len(response.body))))
     start_response(f"{response.status} {HTTPStatus(response.status).phrase}", headers)
     return [] if method == "HEAD" or response.status == 204 else [response.body]
+
+
+def create_application(db: str, seed: str | None = None) -> Application:
+    """Make the whole application around one database file: a Site.
+
+    Given   db: the path of the database file, made at the first request if need be; seed: the path of a JSON file with
+            the first books of a new database, or None. Site wants both as Path.
+    In step guard you come back and wrap catch_errors() around the Site.
+    """
+    return catch_errors(Site(Path(db), Path(seed) if seed else None))
 
 
 # ------------------------------ choose: HTML or JSON, and which methods
@@ -356,6 +381,11 @@ def book_html(book: Book, script_name: str) -> str:
 # ------------------------------ search: find what was meant
 
 
+def read_year(text: str) -> int | None:
+    """Read a year: an optional minus and one to four ASCII digits.  "1984" -> 1984, "-431" -> -431, else None"""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,4}", text) else None
+
+
 def read_search(query: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Read the conditions of a search; returns (terms, errors), one of the two empty.
 
@@ -373,11 +403,6 @@ def read_search(query: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
         if terms["year"] is None:
             return {}, {"year": "A year is a whole number such as 1984, or -431 for 431 BCE."}
     return terms, {}
-
-
-def read_year(text: str) -> int | None:
-    """Read a year: an optional minus and one to four ASCII digits.  "1984" -> 1984, "-431" -> -431, else None"""
-    return int(text) if re.fullmatch(r"-?[0-9]{1,4}", text) else None
 
 
 def search_books(books: Iterable[Book], terms: dict[str, Any]) -> list[Book]:
@@ -491,21 +516,6 @@ def validate(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     else:
         errors["year"] = f"The year must be a whole number from {OLDEST} to {NEWEST}, such as 1984."
     return clean, errors
-
-
-def field_html(name: str, label: str, value: str, message: str = "") -> str:
-    """Write one field of a form: a label, an input of that name holding value, the message if there is one.
-
-    <label for="year">Year</label> <input id="year" name="year" value="soon"> <p id="year-error">...</p>
-    Without a message there is no element of that id. Everything escaped, quotes too. More attributes are
-    welcome (aria-invalid and aria-describedby read the message out to those who do not see it).
-    """
-    invalid = f' aria-invalid="true" aria-describedby="{name}-error"' if message else ""
-    note = f'<p class="error" id="{name}-error">{html.escape(message)}</p>' if message else ""
-    return (
-        f'<p class="field"><label for="{name}">{html.escape(label)}</label>'
-        f'<input id="{name}" name="{name}" value="{html.escape(value)}"{invalid}></p>{note}'
-    )
 
 
 def add_book(db: Path, clean: dict[str, Any]) -> Book:
@@ -849,11 +859,6 @@ article.book { background: var(--card); border: 1px solid var(--line); border-le
 
 
 # ------------------------------ the way in, given
-
-
-def create_application(db: str, seed: str | None = None) -> Application:
-    """The whole application around the database file db; a new one starts with the books of the file seed."""
-    return catch_errors(Site(Path(db), Path(seed) if seed else None))
 
 
 def default_seed() -> str | None:

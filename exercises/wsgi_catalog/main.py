@@ -1,0 +1,772 @@
+"""A catalog of books: a WSGI application (PEP 3333) that keeps its books in a TinyDB file.
+
+    python main.py [--host H] [--port N] [--db FILE] [--seed FILE]
+
+The way of a request, from the left to the right, and of the answer back again:
+
+    server -> application -> catch_errors -> Site -> find_route, check_method     which page? is it allowed?
+                                                  -> show_book, post_book, ...    values in, a Response out
+                                                  -> load_books, add_book, ...    the shelf: one file of JSON
+                                                  -> send                         a Response becomes bytes
+"""
+
+import argparse
+import functools
+import html
+import json
+import os
+import re
+import sys
+import time
+import traceback
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from tinydb import TinyDB
+from tinydb.middlewares import CachingMiddleware
+from tinydb.storages import Storage
+from tinydb.table import Document
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+PER_PAGE = 20
+MAX_BODY = 65_536  # bytes
+MAX_TEXT = 200  # characters of a title or an author
+OLDEST, NEWEST = -4000, 2100
+HTML, JSON = "text/html", "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+METHODS = {
+    "home": ("GET", "HEAD"),
+    "books": ("GET", "HEAD", "POST"),
+    "search": ("GET", "HEAD"),
+    "new": ("GET", "HEAD"),
+    "book": ("GET", "HEAD", "DELETE"),
+}
+
+Environ = dict[str, Any]
+Book = dict[str, Any]  # {"id": 98, "title": "Medea", "author": "Euripides", "year": -431}: 431 BCE
+Application = Callable[..., Iterable[bytes]]
+
+
+class Page(NamedTuple):
+    """The books of one page, and where it stands among the others."""
+
+    books: list[Book]
+    page: int
+    pages: int
+    total: int
+
+
+class Response(NamedTuple):
+    """What a page answers, before it becomes bytes on a wire."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class HttpError(Exception):
+    """Raise it anywhere below Site: it becomes the answer, as a page or as JSON."""
+
+    def __init__(self, status: int, message: str, headers: list[tuple[str, str]] | None = None) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.headers = headers or []
+
+
+# ------------------------------ environ: read what the server hands you
+
+
+def wsgi_text(value: str) -> str:
+    r"""Turn a string of the environ into the text that the client meant.
+
+    PEP 3333 gives every byte of PATH_INFO, SCRIPT_NAME and QUERY_STRING as one character (latin-1),
+    whatever the bytes mean. The client meant UTF-8:  "/caf\xc3\xa9"  ->  "/café"
+    Bytes that are not UTF-8 become U+FFFD, never an exception:  "\xff"  ->  "\ufffd"
+    """
+    # TODO(environ): Turn a string of the environ into the text that the client meant.
+    raise NotImplementedError("step environ: wsgi_text() is yours to write")
+
+
+def link(script_name: str, path: str, query: dict[str, str] | None = None) -> str:
+    r"""Write the address of one of our own pages, ready for an href (before HTML escaping) or a Location.
+
+    Given   script_name as it stands in the environ (one character per byte): where a server mounted us,
+            often ""; path as text; query as text, {} and None alike mean no question mark.
+    Returns ASCII: everything else is percent-encoded as UTF-8.   RFC 3986 section 2.1
+            "/shop", "/books", {"page": "2"}  ->  "/shop/books?page=2"
+            "/caf\xc3\xa9", "/books"          ->  "/caf%C3%A9/books"
+    """
+    # TODO(environ): Write the address of one of our own pages, ready for an href (before HTML escaping) or a Locat...
+    raise NotImplementedError("step environ: link() is yours to write")
+
+
+def read_query(query_string: str) -> dict[str, str]:
+    r"""Decode QUERY_STRING, as it stands in the environ, into names and values.
+
+    "title=caf%C3%A9+noir&year="  ->  {"title": "café noir", "year": ""}
+    A blank value is kept, of a name that comes twice the first value counts, a name without = has the value
+    "". Bytes that are not UTF-8 become U+FFFD: a query only asks, so nothing in it is worth an error.
+    """
+    # TODO(environ): Decode QUERY_STRING, as it stands in the environ, into names and values.
+    raise NotImplementedError("step environ: read_query() is yours to write")
+
+
+# ------------------------------ hello: find the page, send the answer
+
+
+def find_route(path: str) -> tuple[str, int | None]:
+    """Name the page that a path asks for, and the book's number where there is one.
+
+    "" and "/"        ->  ("home", None)          "/books/new"     ->  ("new", None)
+    "/books"          ->  ("books", None)         "/books/search"  ->  ("search", None)
+    "/books/7"        ->  ("book", 7)             a number: ASCII digits, the first not a zero, at most nine
+    Raises  HttpError with status 404 for every other path: "/Books", "/books/", "/books/07", "/books/7/".
+    """
+    # TODO(hello): Name the page that a path asks for, and the book's number where there is one.
+    raise NotImplementedError("step hello: find_route() is yours to write")
+
+
+def field_html(name: str, label: str, value: str, message: str = "") -> str:
+    """Write one field of a form: a label, an input of that name holding value, the message if there is one.
+
+    <label for="year">Year</label> <input id="year" name="year" value="soon"> <p id="year-error">...</p>
+    Without a message there is no element of that id. Everything escaped, quotes too. More attributes are
+    welcome (aria-invalid and aria-describedby read the message out to those who do not see it).
+    """
+    # TODO(hello): Write one field of a form: a label, an input of that name holding value, the message if there is...
+    raise NotImplementedError("step hello: field_html() is yours to write")
+
+
+def send(response: Response, method: str, start_response: Callable[..., Any]) -> list[bytes]:
+    """Hand a Response to the server: call start_response once, return the body as a list of bytes.
+
+    The status is a string such as "200 OK" or "404 Not Found" (http.HTTPStatus knows the words); the
+    headers are the response's own, in their order, then Content-Length, in bytes. HEAD gets the headers of
+    GET and no body. 204 says by itself that nothing follows: no Content-Length, no body.
+    PEP 3333; RFC 9110 sections 8.6 and 9.3.2
+    """
+    # TODO(hello): Hand a Response to the server: call start_response once, return the body as a list of bytes.
+    raise NotImplementedError("step hello: send() is yours to write")
+
+
+def create_application(db: str, seed: str | None = None) -> Application:
+    """Make the whole application around one database file: a Site.
+
+    Given   db: the path of the database file, made at the first request if need be; seed: the path of a JSON file with
+            the first books of a new database, or None. Site wants both as Path.
+    In step guard you come back and wrap catch_errors() around the Site.
+    """
+    # TODO(hello): Make the whole application around one database file: a Site.
+    raise NotImplementedError("step hello: create_application() is yours to write")
+
+
+# ------------------------------ choose: HTML or JSON, and which methods
+
+
+def negotiate(accept: str) -> str:
+    """Choose between "text/html" and "application/json" by the Accept header.   RFC 9110 section 12.5.1
+
+    Each part is a range with a weight, q=0 to q=1 with at most three decimals, 1 if none is given:
+        "text/html;q=0.5, application/json"  ->  "application/json"
+    For each of the two types the most exact range counts (type/subtype before type/* before */*); a type
+    that no range covers has the weight 0. JSON must weigh more than HTML to be chosen: "", "*/*" and
+    "image/png" all mean HTML. Types and the letter q are case-insensitive, blanks around , ; are allowed,
+    parameters other than q are ignored, and a part whose weight cannot be read is left out.
+    """
+    # TODO(negotiate): Choose between "text/html" and "application/json" by the Accept header.   RFC 9110 section 1...
+    raise NotImplementedError("step negotiate: negotiate() is yours to write")
+
+
+def check_method(route: str, method: str) -> None:
+    """Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
+
+    Raises  HttpError with status 405 otherwise; its headers hold one pair ("Allow", "GET, HEAD"): the
+            methods of the route, joined by a comma and a space.   RFC 9110 section 15.5.6
+    """
+    # TODO(negotiate): Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
+    raise NotImplementedError("step negotiate: check_method() is yours to write")
+
+
+# ------------------------------ shelf: a file that is always whole
+
+
+class FileLock:
+    """with FileLock(path): one thread of one process at a time is inside; all others wait.
+
+    The lock belongs to the open file, so the system gives it back when its owner ends, also by kill -9.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        self.handle = self.path.open("ab")
+        if sys.platform == "win32":
+            self.handle.seek(0)
+            while True:
+                try:
+                    msvcrt.locking(self.handle.fileno(), msvcrt.LK_LOCK, 1)  # gives up after ten seconds
+                    return
+                except OSError:
+                    continue
+        fcntl.flock(self.handle, fcntl.LOCK_EX)
+
+    def __exit__(self, *error: object) -> None:
+        if sys.platform == "win32":
+            self.handle.seek(0)
+            msvcrt.locking(self.handle.fileno(), msvcrt.LK_UNLCK, 1)
+        self.handle.close()
+
+
+class AtomicStorage(Storage):
+    """Where TinyDB reads and writes all tables at once: {"books": {"1": {...}, ...}, "meta": {...}}."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, dict[str, Any]] | None:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return json.loads(content) if content else None
+
+    def write(self, data: dict[str, dict[str, Any]]) -> None:
+        replace_file(self.path, json.dumps(data, ensure_ascii=False).encode("utf-8"))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Give a file new content in one step: whoever looks sees all of the old or all of the new.
+
+    Also after a crash. Write a second file in the same folder, push it to the disk (flush, os.fsync), then
+    os.replace() it over the first. The old file itself is never written to. The callers take care that only
+    one of them is here at a time.
+    """
+    # TODO(shelf): Give a file new content in one step: whoever looks sees all of the old or all of the new.
+    raise NotImplementedError("step shelf: replace_file() is yours to write")
+
+
+@contextmanager
+def transaction(db: Path) -> Iterator[TinyDB]:
+    """with transaction(db) as tables: a TinyDB that nobody else changes meanwhile, written once at the end.
+
+    Hold FileLock on a file of its own beside the database (db itself is replaced, a lock on it would go
+    with it). Give TinyDB(db, storage=...) the CachingMiddleware around AtomicStorage: it collects all
+    changes until it is closed.
+    """
+    # TODO(shelf): with transaction(db) as tables: a TinyDB that nobody else changes meanwhile, written once at the...
+    raise NotImplementedError("step shelf: transaction() is yours to write")
+
+
+def seed_catalog(db: Path, seed: Path | None) -> None:
+    """Put the books of the seed file on a new shelf, once in the shelf's life, in one transaction.
+
+    Given   seed: a JSON file, [{"title": ..., "author": ..., "year": ...}, ...], or None for an empty shelf.
+    Table "books": the first book gets doc_id 1, the next 2 ... (a tinydb Document carries its doc_id).
+    Table "meta": one document, {"next_id": N}, the number for the next new book. Where it exists the shelf
+    has been seeded before, and nothing is changed: also if all of its books have been deleted since.
+    """
+    # TODO(shelf): Put the books of the seed file on a new shelf, once in the shelf's life, in one transaction.
+    raise NotImplementedError("step shelf: seed_catalog() is yours to write")
+
+
+def load_books(db: Path) -> dict[int, Book]:
+    """Read all books, by number, the lowest first.
+
+    {1: {"id": 1, "title": "Don Quijote de la Mancha", "author": "Miguel de Cervantes", "year": 1605}, ...}
+    Sees what other processes have written since the last call. The callers do not change what they get.
+    """
+    # TODO(shelf): Read all books, by number, the lowest first.
+    raise NotImplementedError("step shelf: load_books() is yours to write")
+
+
+# ------------------------------ books: pages of a list
+
+
+def take_page(books: list[Book], page: str) -> Page:
+    """Cut one page of PER_PAGE books out of a list.
+
+    45 books, "3"  ->  Page(books=[the last five], page=3, pages=3, total=45)
+    Given   page as it came in the query, blanks around it removed; "" means the first page.
+    Raises  HttpError 400 if page is not a whole number of ASCII digits from 1 on, 404 if it lies beyond the
+            last page. There is always a page 1, if need be without books.
+    """
+    # TODO(books): Cut one page of PER_PAGE books out of a list.
+    raise NotImplementedError("step books: take_page() is yours to write")
+
+
+def book_html(book: Book, script_name: str) -> str:
+    """Write one book as an item of a list, everything escaped (html.escape).
+
+    <li class="book"><a class="title" href="/books/7">...</a>
+        <span class="author">...</span> <span class="year">...</span></li>
+    More markup is welcome: the element of class book with these three inside it is what programs look for.
+    The address comes from link().
+    """
+    # TODO(books): Write one book as an item of a list, everything escaped (html.escape).
+    raise NotImplementedError("step books: book_html() is yours to write")
+
+
+# ------------------------------ search: find what was meant
+
+
+def read_year(text: str) -> int | None:
+    """Read a year: an optional minus and one to four ASCII digits.  "1984" -> 1984, "-431" -> -431, else None"""
+    # TODO(search): Read a year: an optional minus and one to four ASCII digits.  "1984" -> 1984, "-431" -> -431, e...
+    raise NotImplementedError("step search: read_year() is yours to write")
+
+
+def read_search(query: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the conditions of a search; returns (terms, errors), one of the two empty.
+
+    {"title": " Quij ", "author": "", "year": "1605"}  ->  ({"title": "Quij", "year": 1605}, {})
+    Blanks around a value are removed (str.strip); an empty value is no condition; read_year() reads a year.
+    {"year": "soon"}  ->  ({}, {"year": "a message for a person"})
+    {}                ->  ({}, {"form": "a message for a person"})    nothing to search for
+    """
+    # TODO(search): Read the conditions of a search; returns (terms, errors), one of the two empty.
+    raise NotImplementedError("step search: read_search() is yours to write")
+
+
+def search_books(books: Iterable[Book], terms: dict[str, Any]) -> list[Book]:
+    """Keep the books that meet every condition in terms, in the order given.
+
+    title, author   the condition is a part of it, upper and lower case alike: compare str.casefold() of both
+    year            the same number
+    {"title": "STRASSE"} finds "Die Straße", {"year": 16} does not find 1605, {} finds every book.
+    """
+    # TODO(search): Keep the books that meet every condition in terms, in the order given.
+    raise NotImplementedError("step search: search_books() is yours to write")
+
+
+# ------------------------------ body: read exactly what was sent
+
+
+def read_body(environ: Environ) -> bytes:
+    """Read the body of a request: exactly CONTENT_LENGTH bytes of environ["wsgi.input"], never one more.
+
+    A connection that is kept open never says "end of file": a read beyond the length waits for ever (PEP 3333).
+    Raises  HttpError, without reading: 411 if CONTENT_LENGTH is missing or empty; 400 if it is not ASCII
+            digits only; 413 if it is more than MAX_BODY. After reading: 400 if fewer bytes came.
+    One read() may give fewer bytes than asked for, so ask again until it gives none.
+    """
+    # TODO(body): Read the body of a request: exactly CONTENT_LENGTH bytes of environ["wsgi.input"], never one more.
+    raise NotImplementedError("step body: read_body() is yours to write")
+
+
+def read_fields(content_type: str, body: bytes) -> dict[str, Any]:
+    """Decode a form or a JSON object into a dict.
+
+    "application/x-www-form-urlencoded", b"title=R.U.R.&year="  ->  {"title": "R.U.R.", "year": ""}
+    "application/json", b'{"year": 1920}'                       ->  {"year": 1920}
+    The type is case-insensitive and may carry parameters ("; charset=utf-8"). A form keeps blank values,
+    and of a name that comes twice the first value counts.
+    Raises  HttpError 415 for any other or no type; 400 for a form that is not UTF-8 (also behind its %XX)
+            and for JSON that is not UTF-8, not JSON, not an object, or nested so deep that json.loads()
+            gives up (RecursionError).
+    """
+    # TODO(body): Decode a form or a JSON object into a dict.
+    raise NotImplementedError("step body: read_fields() is yours to write")
+
+
+# ------------------------------ add: a form that helps
+
+
+def validate(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Check what somebody wants to add; returns (clean, errors), one message per bad field.
+
+    {"title": " R.U.R. ", "author": "Karel Čapek", "year": "1920"}
+        ->  ({"title": "R.U.R.", "author": "Karel Čapek", "year": 1920}, {})
+    title, author   text; after str.strip() 1 to MAX_TEXT characters, none of them a control character or
+                    half a surrogate pair (unicodedata.category Cc or Cs)
+    year            OLDEST to NEWEST, given as an int (not a bool) or as text that read_year() reads after
+                    str.strip()
+    Every bad field has its message, all in one go; clean holds the good ones only. Other fields are left out.
+    """
+    # TODO(add): Check what somebody wants to add; returns (clean, errors), one message per bad field.
+    raise NotImplementedError("step add: validate() is yours to write")
+
+
+def add_book(db: Path, clean: dict[str, Any]) -> Book:
+    """Put a book on the shelf and return it with its number, once it is safe on the disk.
+
+    {"title": "Momo", "author": "Michael Ende", "year": 1973}  ->  the same and "id": 99
+    The number is next_id of table "meta", which grows by one in the same transaction: a number is never
+    given twice, not to two writers at once, not after its book was deleted, not after a restart.
+    """
+    # TODO(add): Put a book on the shelf and return it with its number, once it is safe on the disk.
+    raise NotImplementedError("step add: add_book() is yours to write")
+
+
+def post_book(request: "Request", db: Path) -> Response:
+    """Answer POST /books: read the fields, validate them, add the book.
+
+    Use     request.body() and request.content_type, read_fields(), validate(), add_book(), link(),
+            json_response(status, value, headers), add_page(request, status, values, errors).
+    A good form     303 and Location: the address of the new book, so that a reload does not add it again
+    A good JSON     201, the same Location, and the book as JSON
+    Errors          422: for JSON {"error": "one sentence", "errors": {field: message}}; for a form the page
+                    with what was typed still in it and the messages. A form whose client prefers JSON gets
+                    the JSON.
+    """
+    # TODO(add): Answer POST /books: read the fields, validate them, add the book.
+    raise NotImplementedError("step add: post_book() is yours to write")
+
+
+# ------------------------------ store: take away, and lose nothing
+
+
+def remove_book(db: Path, number: int) -> bool:
+    """Take a book off the shelf; False if it was not there. Its number is never given to another book."""
+    # TODO(store): Take a book off the shelf; False if it was not there. Its number is never given to another book.
+    raise NotImplementedError("step store: remove_book() is yours to write")
+
+
+# ------------------------------ guard: middleware that catches what went wrong
+
+
+def catch_errors(app: Application) -> Application:
+    """Wrap any WSGI application: the same application, but an exception becomes ERROR_PAGE (PEP 3333).
+
+    Whatever app does is passed on as it comes: one chunk at a time, and app is asked for the next only when
+    the server is. The iterable that app returned is closed at the end, if it has a close(), and also if the
+    server stops early.
+    If app raises, while it is called or while it is iterated:
+      - the traceback goes to environ["wsgi.errors"], and not to the client;
+      - start_response(ERROR_STATUS, ERROR_HEADERS, sys.exc_info()) - with the third argument, because app
+        may have called it before - and ERROR_PAGE is the body;
+      - if the headers are on the wire already, start_response raises that exception again: let it through,
+        the server then breaks the connection and nobody takes half a page for a whole one.
+    """
+    # TODO(guard): Wrap any WSGI application: the same application, but an exception becomes ERROR_PAGE (PEP 3333).
+    raise NotImplementedError("step guard: catch_errors() is yours to write")
+
+
+ERROR_STATUS = "500 Internal Server Error"
+ERROR_PAGE = b"<!doctype html><title>Our mistake</title><p>Something went wrong on our side. It is noted.</p>\n"
+ERROR_HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(ERROR_PAGE)))]
+
+
+# ------------------------------ the site: pages, given
+
+
+class Request:
+    """An environ, read only as far as somebody asks."""
+
+    def __init__(self, environ: Environ) -> None:
+        self.environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.script_name: str = environ.get("SCRIPT_NAME", "")
+        self.content_type: str = environ.get("CONTENT_TYPE") or ""
+
+    @property
+    def path(self) -> str:
+        return wsgi_text(self.environ.get("PATH_INFO", ""))
+
+    @property
+    def query(self) -> dict[str, str]:
+        return read_query(self.environ.get("QUERY_STRING", ""))
+
+    @property
+    def sent_json(self) -> bool:
+        return self.method == "POST" and self.content_type.split(";")[0].strip().lower() == JSON
+
+    @property
+    def wants_json(self) -> bool:
+        return self.sent_json or negotiate(self.environ.get("HTTP_ACCEPT", "")) == JSON
+
+    def body(self) -> bytes:
+        return read_body(self.environ)
+
+
+class Site:
+    """The application itself, around one database file. The shelf is opened (and seeded) at its first use."""
+
+    def __init__(self, db: Path, seed: Path | None) -> None:
+        self.db = db
+        self.seed = seed
+        self.seeded = False
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request = Request(environ)
+        try:
+            response = self.answer(request)
+        except HttpError as error:
+            response = error_response(request, error)
+        return send(response, request.method, start_response)
+
+    def answer(self, request: Request) -> Response:
+        route, number = find_route(request.path)
+        check_method(route, request.method)
+        if route == "home":
+            return home_page(request)
+        if route == "new":
+            return add_page(request, 200, {}, {})
+        if not self.seeded:
+            seed_catalog(self.db, self.seed)
+            self.seeded = True
+        if request.method == "POST":
+            return post_book(request, self.db)
+        if number is not None:
+            return show_book(request, self.db, number)
+        books = load_books(self.db)
+        if route == "search":
+            return show_search(request, books)
+        found = take_page(list(books.values()), request.query.get("page", "").strip())
+        return show_list(request, "All books", found)
+
+
+def show_book(request: Request, db: Path, number: int) -> Response:
+    if request.method == "DELETE":
+        if not remove_book(db, number):
+            raise HttpError(404, "There is no book of this number.")
+        return Response(204, [], b"")
+    book = load_books(db).get(number)
+    if book is None:
+        raise HttpError(404, "There is no book of this number.")
+    if request.wants_json:
+        return json_response(200, book)
+    return page(
+        request,
+        200,
+        book["title"],
+        f'<article class="book"><h1 class="title">{html.escape(book["title"])}</h1>'
+        f'<p>by <span class="author">{html.escape(book["author"])}</span></p>'
+        f'<p>first published in <span class="year">{book["year"]}</span></p></article>'
+        f'<p class="quiet">Book number {book["id"]}. '
+        f'<a href="{html.escape(link(request.script_name, "/books"))}">All books</a></p>',
+    )
+
+
+def show_search(request: Request, books: dict[int, Book]) -> Response:
+    query = request.query
+    terms, errors = read_search(query)
+    if errors and request.wants_json:
+        return json_response(400, {"error": "This is no search yet.", "errors": errors})
+    form = search_form(request, query, errors)
+    if errors:
+        return page(request, 400, "Search", f"<h1>Search</h1>{form}")
+    found = take_page(search_books(books.values(), terms), query.get("page", "").strip())
+    return show_list(request, "Search", found, form, {name: str(value) for name, value in terms.items()})
+
+
+def show_list(
+    request: Request, title: str, found: Page, form: str = "", terms: dict[str, str] | None = None
+) -> Response:
+    if request.wants_json:
+        return json_response(200, {**found._asdict(), "per_page": PER_PAGE})
+    here = "/books" if terms is None else "/books/search"
+
+    def turn(relation: str, number: int, text: str) -> str:
+        if not 1 <= number <= found.pages:
+            return f'<span class="quiet">{text}</span>'
+        address = link(request.script_name, here, {**(terms or {}), "page": str(number)})
+        return f'<a rel="{relation}" href="{html.escape(address)}">{text}</a>'
+
+    first = (found.page - 1) * PER_PAGE + 1
+    items = "\n".join(book_html(book, request.script_name) for book in found.books)
+    shelf = f'<ol class="books" start="{first}">\n{items}\n</ol>' if items else "<p>There is none.</p>"
+    pages = (
+        ""
+        if found.pages == 1
+        else (
+            f'<nav class="pages" aria-label="Pages">{turn("prev", found.page - 1, "Previous")}'
+            f"<span>page {found.page} of {found.pages}</span>{turn('next', found.page + 1, 'Next')}</nav>"
+        )
+    )
+    noun = "book" if found.total == 1 else "books"
+    count = f'<p class="quiet"><span id="total">{found.total}</span> {noun}</p>'
+    return page(request, 200, title, f"<h1>{title}</h1>{form}{count}{shelf}{pages}")
+
+
+def home_page(request: Request) -> Response:
+    return page(
+        request,
+        200,
+        "The catalog",
+        "<h1>What would you like to read?</h1>"
+        '<p class="quiet">Part of a title or of a name is enough; capitals do not matter.</p>'
+        f"{search_form(request, {}, {})}",
+    )
+
+
+def search_form(request: Request, values: dict[str, str], errors: dict[str, str]) -> str:
+    action = html.escape(link(request.script_name, "/books/search"))
+    fields = form_body(values, errors)
+    return f'<form id="search" method="get" action="{action}">{fields}<button>Search</button></form>'
+
+
+def add_page(request: Request, status: int, values: dict[str, Any], errors: dict[str, str]) -> Response:
+    action = html.escape(link(request.script_name, "/books"))
+    fields = form_body(values, errors)
+    form = f'<form id="add" method="post" action="{action}">{fields}<button>Add the book</button></form>'
+    return page(request, status, "Add a book", f"<h1>Add a book</h1>{form}")
+
+
+def form_body(values: dict[str, Any], errors: dict[str, str]) -> str:
+    note = f'<p class="error" id="form-error">{html.escape(errors["form"])}</p>' if "form" in errors else ""
+    labels = {"title": "Title", "author": "Author", "year": "Year"}
+    return note + "\n".join(
+        field_html(name, label, str(values.get(name, "")), errors.get(name, "")) for name, label in labels.items()
+    )
+
+
+def error_response(request: Request, error: HttpError) -> Response:
+    if request.wants_json:
+        return json_response(error.status, {"error": error.message}, error.headers)
+    phrase = HTTPStatus(error.status).phrase
+    answer = page(request, error.status, phrase, f"<h1>{phrase}</h1><p>{html.escape(error.message)}</p>")
+    return answer._replace(headers=answer.headers + error.headers)
+
+
+def json_response(status: int, value: object, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    body = json.dumps(value, ensure_ascii=False).encode("utf-8") + b"\n"
+    return Response(status, [("Content-Type", JSON), ("Vary", "Accept"), *headers], body)
+
+
+def page(request: Request, status: int, title: str, main: str) -> Response:
+    """A whole page around some HTML. Only title is escaped here: main is markup already."""
+    home, books, new = (html.escape(link(request.script_name, path)) for path in ("/", "/books", "/books/new"))
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{html.escape(title)}</title>
+<link rel="icon" href="data:,">
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<a href="{home}">The catalog</a>
+<nav aria-label="Site"><a href="{books}">All books</a> <a href="{new}">Add a book</a></nav>
+</header>
+<main>
+{main}
+</main>
+</body>
+</html>
+"""
+    headers = [("Content-Type", f"{HTML}; charset=utf-8"), ("Vary", "Accept")]
+    return Response(status, headers, text.encode("utf-8"))
+
+
+STYLE = """
+:root { --paper: #fbf9f4; --card: #fff; --ink: #23201c; --quiet: #6b645a; --line: #ddd6c9;
+  --accent: #8a3324; --wrong: #a61b1b }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #191715; --card: #23201d; --ink: #ece6dc; --quiet: #a79e91; --line: #3b3631;
+    --accent: #f0a58f; --wrong: #ff9c94 }
+}
+* { box-sizing: border-box }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 1.0625rem/1.55 Georgia, "Times New Roman", serif }
+header, main { max-width: 44rem; margin: 0 auto; padding: 1rem }
+header { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; align-items: baseline;
+  border-bottom: 1px solid var(--line) }
+header > a { font-size: 1.2rem; font-weight: bold; text-decoration: none; color: var(--ink);
+  margin-right: auto }
+header nav a { margin-left: 1rem }
+header nav a:first-child { margin-left: 0 }
+a { color: var(--accent); text-underline-offset: .2em }
+h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: 1rem 0 .5rem; overflow-wrap: anywhere }
+.quiet { color: var(--quiet); margin: .5rem 0 }
+form { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem;
+  margin: 1rem 0 }
+.field { margin: 0 0 .75rem; display: grid; gap: .25rem }
+label { font-weight: bold }
+input, button { font: inherit; padding: .55rem .7rem; border-radius: .4rem; border: 1px solid var(--quiet);
+  width: 100% }
+input { background: var(--paper); color: var(--ink) }
+input[aria-invalid] { border: 2px solid var(--wrong) }
+button { background: var(--accent); color: var(--paper); border-color: var(--accent); font-weight: bold;
+  cursor: pointer }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
+.error { color: var(--wrong); margin: -.4rem 0 .75rem }
+ol.books { list-style: none; margin: 0; padding: 0 }
+li.book { display: grid; grid-template-columns: 1fr auto; gap: 0 1rem; padding: .7rem 0;
+  border-bottom: 1px solid var(--line) }
+li.book .title { grid-column: 1 / -1; font-size: 1.15rem; overflow-wrap: anywhere }
+li.book .author, li.book .year { color: var(--quiet) }
+.pages { display: flex; justify-content: space-between; gap: 1rem; padding: 1rem 0 }
+article.book { background: var(--card); border: 1px solid var(--line); border-left: .5rem solid var(--accent);
+  border-radius: .3rem .6rem .6rem .3rem; padding: 1rem 1.5rem 1.25rem; margin: 1rem 0 }
+@media (min-width: 40rem) {
+  form#search { display: grid; grid-template-columns: 2fr 2fr 1fr; gap: 0 1rem }
+  form#search button, form#search #form-error { grid-column: 1 / -1 }
+}
+"""
+
+
+# ------------------------------ the way in, given
+
+
+def default_seed() -> str | None:
+    """The file that CATALOG_SEED names, else data/initial_books.json where this file lies within the kit."""
+    beside = Path(__file__).resolve().parent.parent.parent / "data" / "initial_books.json"
+    return os.environ.get("CATALOG_SEED") or (str(beside) if beside.is_file() else None)
+
+
+@functools.cache
+def default_application() -> Application:
+    return create_application(os.environ.get("CATALOG_DB") or "catalog.json", default_seed())
+
+
+def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """What a WSGI server looks for. Importing this file opens nothing; the first request does."""
+    return default_application()(environ, start_response)
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """The server of the standard library, one thread per connection."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    # On Windows this option would let two servers share one port.
+    allow_reuse_address = sys.platform != "win32"
+
+    def server_bind(self) -> None:
+        # HTTPServer asks the name service for the host's full name here, which can take seconds.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class Handler(WSGIRequestHandler):
+    timeout = 20  # seconds without a byte from the client
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve the book catalog.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000, help="0: any free port (default: 8000)")
+    parser.add_argument("--db", default="catalog.json", help="the database file (default: catalog.json)")
+    parser.add_argument("--seed", default=default_seed(), help="the first books of a new database")
+    options = parser.parse_args()
+    if options.seed and not Path(options.seed).is_file():
+        parser.error(f"there is no seed file {options.seed}")
+    with Server((options.host, options.port), Handler) as server:
+        server.set_app(create_application(options.db, options.seed))
+        print(f"The catalog is open at http://{options.host}:{server.server_port}/", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("Closed.")
+
+
+if __name__ == "__main__":
+    main()
