@@ -32,7 +32,7 @@ class CgiRequest:
     """One request to the program. `meta` adds or replaces variables; a value of None leaves one out.
 
     With `hold_stdin` the gateway keeps standard input open after the body, as a real one may: a program that reads
-    to the end of the file then waits for ever.
+    to the end of the file then waits for ever. With `elsewhere` the current directory is not the program's own.
     """
 
     method: str = "GET"
@@ -42,6 +42,7 @@ class CgiRequest:
     content_length: str | None = None
     meta: tuple[tuple[str, str | None], ...] = ()
     hold_stdin: bool = False
+    elsewhere: bool = False
 
     def variables(self, script_name: str) -> dict[str, str]:
         """The meta-variables of RFC 3875 section 4.1."""
@@ -73,6 +74,7 @@ class CgiRequest:
         shown += "".join(f"  {name}={value}" if value is not None else f"  (no {name})" for name, value in extra)
         if self.body:
             shown += f"  body {show_bytes(self.body)}"
+        shown += "  (in another directory)" if self.elsewhere else ""
         return shown + ("  (input left open)" if self.hold_stdin else "")
 
 
@@ -133,7 +135,8 @@ class CgiTarget:
 
     def _execute(self, request: CgiRequest) -> tuple[int | None, bytes, str, bool]:
         policy = replace(self._policy, env=tuple(request.variables(self.script_name).items()))
-        child = Child(self._site, self._main, policy=policy, cwd=self._main.parent, pipe_stdin=True)
+        cwd = self._site.scratch if request.elsewhere else self._main.parent
+        child = Child(self._site, self._main, policy=policy, cwd=cwd, pipe_stdin=True)
         deadline = child.started + policy.wall
         output = Drain(child.take_stdout(), policy.output)
         feeder = threading.Thread(target=_feed, args=(child.take_stdin(), request, child), daemon=True)
