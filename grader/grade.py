@@ -193,7 +193,7 @@ def _complete(submission: Submission, selection: Selection, tree: ast.Module | N
         folder = exercise.main.rpartition("/")[0]
         where = submission.shown_path(exercise, f"{folder}/{file}" if folder else file)
         return replace(outcome, finding=replace(finding, look=f"{where} {function}()" if function else where))
-    place = look(submission, exercise, exercise.step_of(outcome.check), tree)
+    place = look(submission, exercise, exercise.step_of(outcome.check), tree, finding.sent.partition("(")[0])
     return replace(outcome, finding=replace(finding, look=place))
 
 

@@ -13,9 +13,9 @@ from grader.model import Check, Exchange, Finding, Outcome, Verdict
 class Job:
     """One exercise of one submission. Paths are absolute; `checks` are ids in course order; budget in seconds.
 
-    `scratch` is a folder of this
-    judge's own, with a copy of the submission at child/submission in it; `shown` is how the submission's folder is called in
-    messages ("exercises/cgi_calculator"); `passed` are checks known to have passed in an earlier judge of this run.
+    `scratch` is a folder of this judge's own, with a copy of the submission at child/submission in it; `shown` is how
+    the submission's folder is called in messages ("exercises/cgi_calculator"); `passed` are checks known to have
+    passed in an earlier judge of this run.
     """
 
     checks_folder: str

@@ -149,12 +149,14 @@ def warnings(submission: Submission, exercise: Exercise, tree: ast.Module) -> li
     return said
 
 
-def look(submission: Submission, exercise: Exercise, step: Step, tree: ast.Module | None) -> str:
-    """Where to look for a step: file, line and name of its first unwritten, else its first, function."""
+def look(submission: Submission, exercise: Exercise, step: Step, tree: ast.Module | None, called: str) -> str:
+    """Where to look: the function `called`, else the step's first unwritten, else its first: file, line and name."""
     shown = submission.shown_path(exercise, exercise.main)
     if tree is None:
         return shown
     found = [(name, functions(tree)[name]) for name in step.functions if name in functions(tree)]
+    if called in functions(tree):
+        found = [(called, functions(tree)[called])]
     open_ones = [item for item in found if is_stub(item[1])]
     for name, node in open_ones or found:
         return f"{shown}:{node.lineno} {name}()"

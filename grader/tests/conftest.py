@@ -1,0 +1,3 @@
+"""Shared by the kit's own tests."""
+
+collect_ignore = ["course", "hostile"]

@@ -1,0 +1,1 @@
+"""Grading whole submissions: outcomes, scores, and what may never happen to them."""

@@ -1,0 +1,150 @@
+"""Each way in which a check can end, told apart, and costing only what it touches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader.model import Outcome, Scorecard, Verdict
+from grader.tests.grading.specimens import GOOD, STUB, grade_source, grade_submission, submit, verdicts
+
+
+def find(card: Scorecard, identity: str) -> Outcome:
+    return next(outcome for outcome in card.outcomes if outcome.check.id == identity)
+
+
+def test_a_correct_program_scores_full(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, GOOD)
+    assert (card.points, card.max_points) == (100, 100)
+    assert card.examples >= 20
+
+
+def test_an_untouched_stub_scores_nothing_and_is_called_not_started(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, STUB)
+    assert card.points == 0
+    assert set(verdicts(card).values()) == {"not started"}
+
+
+def test_a_half_written_stub_is_paid_for_its_half(tmp_path: Path) -> None:
+    half = STUB.replace('raise NotImplementedError("step words: backwards() is yours to write")', "return text[::-1]")
+    card = grade_source(tmp_path, half)
+    assert verdicts(card) == {
+        "words/abc": "passed",
+        "words/fuzz": "passed",
+        "page/answer": "not started",
+        "page/empty": "blocked",
+    }
+
+
+def test_a_wrong_answer_is_failed_with_the_smallest_example(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, GOOD.replace("return text[::-1]", 'return text[::-1].replace("<", "")'))
+    outcome = find(card, "words/fuzz")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.finding is not None
+    assert outcome.finding.sent == "backwards('<')"
+    assert outcome.finding.expected == "it returns '<'"
+    assert outcome.finding.got == "it returned ''"
+    assert outcome.finding.look.endswith("tiny.py:5 backwards()")
+    assert card.points == 80
+
+
+def test_an_exception_is_shown_with_the_students_own_line(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, GOOD.replace("return text[::-1]", "return text.reversed()"))
+    finding = find(card, "words/abc").finding
+    assert finding is not None
+    assert finding.got == "it raised AttributeError: 'str' object has no attribute 'reversed'"
+    assert finding.frames == ("tiny.py:6 in backwards",)
+    assert finding.look == "specimen/tiny/cgi-bin/tiny.py:6 backwards()"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param("while True: pass", "timeout", id="endless loop"),
+        pytest.param("import time; time.sleep(60)", "timeout", id="sleep"),
+        pytest.param("os._exit(0)", "crashed", id="exit without a word"),
+        pytest.param("os.kill(os.getpid(), 11)", "crashed", id="segmentation fault"),
+        pytest.param("raise SystemExit(0)", "failed", id="SystemExit"),
+        pytest.param("return backwards(text)", "failed", id="endless recursion"),
+    ],
+)
+def test_a_fault_in_one_function_costs_its_checks_alone(tmp_path: Path, change: str, expected: str) -> None:
+    source = GOOD.replace("return text[::-1]", change).replace("+ backwards(query)", "+ query[::-1]")
+    card = grade_source(tmp_path, source)
+    assert verdicts(card) == {
+        "words/abc": expected,
+        "words/fuzz": "blocked",
+        "page/answer": "passed",
+        "page/empty": "passed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param("while True: pass", "timeout", id="endless loop at import"),
+        pytest.param("raise SystemExit(0)", "failed", id="exit at import"),
+        pytest.param("import nowhere", "crashed", id="import of what is not there"),
+    ],
+)
+def test_a_fault_at_import_is_named(tmp_path: Path, change: str, expected: str) -> None:
+    card = grade_source(tmp_path, change + "\n" + GOOD)
+    assert card.points == 0
+    assert verdicts(card)["page/answer"] == expected
+
+
+def test_a_syntax_error_is_named_with_file_and_line(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, GOOD.replace("def respond(query):", "def respond(query:"))
+    assert set(verdicts(card).values()) == {"crashed"}
+    finding = find(card, "words/abc").finding
+    assert finding is not None
+    assert finding.look.startswith("specimen/tiny/cgi-bin/tiny.py:")
+    assert "SyntaxError" in card.cards[0].note
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    submission = submit(tmp_path, GOOD)
+    (tmp_path / "tiny" / "cgi-bin" / "tiny.py").unlink()
+    card = grade_submission(submission)
+    assert card.points == 0
+    assert "specimen/tiny/cgi-bin/tiny.py: no such file" in card.cards[0].note
+
+
+def test_a_forbidden_import_scores_nothing_and_says_where(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, "from wsgiref import simple_server\n" + GOOD)
+    assert card.points == 0
+    assert card.cards[0].note.startswith("specimen/tiny/cgi-bin/tiny.py:1: import of wsgiref")
+
+
+def test_a_discouraged_import_costs_nothing_and_is_advised_against(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, "try:\n    import cgi\nexcept ImportError:\n    pass\n" + GOOD)
+    assert card.points == 100
+    assert "urllib.parse.parse_qs" in card.warnings[0]
+
+
+def test_a_function_that_answers_differently_each_time_is_told_so(tmp_path: Path) -> None:
+    source = GOOD.replace(
+        "return text[::-1]", 'calls.append(1)\n    return text[::-1] if len(calls) % 7 else "?"'
+    ).replace("import os", "import os\ncalls = []")
+    outcome = find(grade_source(tmp_path, source), "words/fuzz")
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.finding is not None
+    assert outcome.finding.expected == "the same answer every time"
+
+
+def test_what_the_program_printed_is_kept_short(tmp_path: Path) -> None:
+    flood = "import sys\nfor _ in range(2000): sys.stderr.write('x' * 10000)\nraise SystemExit(3)\n"
+    outcome = find(grade_source(tmp_path, flood + GOOD), "page/answer")
+    assert outcome.finding is not None
+    assert "truncated" in outcome.finding.output
+    assert len(outcome.finding.output) < 5000
+
+
+def test_a_seed_and_ci_change_nothing_for_a_correct_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = grade_source(tmp_path, GOOD)
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--co -x")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    within = grade_source(tmp_path, GOOD)
+    assert (within.points, within.examples) == (without.points, without.examples) == (100, without.examples)
