@@ -820,8 +820,9 @@ STYLE = """
 }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 1.0625rem/1.55 Georgia, "Times New Roman", serif }
-header, main { max-width: 44rem; margin: 0 auto; padding: 1rem }
+  font: 1.0625rem/1.55 Georgia, "Times New Roman", serif;
+  overflow-wrap: anywhere }
+header, main { width: min(100% - 2rem, 42rem); margin: 0 auto; padding: 1rem 0 }
 header { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; align-items: baseline;
   border-bottom: 1px solid var(--line) }
 header > a { font-size: 1.2rem; font-weight: bold; text-decoration: none; color: var(--ink);
@@ -829,7 +830,7 @@ header > a { font-size: 1.2rem; font-weight: bold; text-decoration: none; color:
 header nav a { margin-left: 1rem }
 header nav a:first-child { margin-left: 0 }
 a { color: var(--accent); text-underline-offset: .2em }
-h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: 1rem 0 .5rem; overflow-wrap: anywhere }
+h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: 1rem 0 .5rem }
 .quiet { color: var(--quiet); margin: .5rem 0 }
 form { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem;
   margin: 1rem 0 }
@@ -844,13 +845,14 @@ button { background: var(--accent); color: var(--paper); border-color: var(--acc
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 .error { color: var(--wrong); margin: -.4rem 0 .75rem }
 ol.books { list-style: none; margin: 0; padding: 0 }
-li.book { display: grid; grid-template-columns: 1fr auto; gap: 0 1rem; padding: .7rem 0;
+li.book { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0 1rem; padding: .7rem 0;
   border-bottom: 1px solid var(--line) }
-li.book .title { grid-column: 1 / -1; font-size: 1.15rem; overflow-wrap: anywhere }
+li.book .title { grid-column: 1 / -1; font-size: 1.15rem }
 li.book .author, li.book .year { color: var(--quiet) }
 .pages { display: flex; justify-content: space-between; gap: 1rem; padding: 1rem 0 }
+article.book p { margin: .25rem 0 }
 article.book { background: var(--card); border: 1px solid var(--line); border-left: .5rem solid var(--accent);
-  border-radius: .3rem .6rem .6rem .3rem; padding: 1rem 1.5rem 1.25rem; margin: 1rem 0 }
+  border-radius: .3rem .6rem .6rem .3rem; padding: .5rem 1.5rem 1.25rem; margin: 1rem 0 }
 @media (min-width: 40rem) {
   form#search { display: grid; grid-template-columns: 2fr 2fr 1fr; gap: 0 1rem }
   form#search button, form#search #form-error { grid-column: 1 / -1 }
