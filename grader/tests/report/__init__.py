@@ -1,0 +1,1 @@
+"""Reports as a person, or a program, gets them."""
