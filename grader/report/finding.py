@@ -22,7 +22,7 @@ SHORT_LINES = 7
 SHORT_TEXT = 4_000
 LONG_TEXT = 17_000
 SHOWN_EXCHANGES = 12
-EXCHANGE_LINES = 12
+EXCHANGE_LINES = 8
 OUTPUT_LINES = (12, 40)
 MAX_OUTPUT = 4_096
 SHOWN_FRAMES = 8
@@ -249,11 +249,12 @@ def _put_transcript(page: Page, transcript: tuple[Exchange, ...], finding: Findi
     rows: list[tuple[str, str]] = []
     if len(transcript) > SHOWN_EXCHANGES:
         rows.append((f"... {len(transcript) - SHOWN_EXCHANGES} earlier ones left out", "dim"))
-    for exchange in transcript[-SHOWN_EXCHANGES:]:
-        text = exchange.text[:SHORT_TEXT]
-        laid = literal(text, _room(page) - 3, None, page.encoding).lines
-        kept = [*laid[:EXCHANGE_LINES], "..."] if len(laid) > EXCHANGE_LINES else laid
+    last = len(transcript) - 2  # the exchange that failed is shown whole
+    for place, exchange in list(enumerate(transcript))[-SHOWN_EXCHANGES:]:
+        lines = literal(exchange.text[:LONG_TEXT], _room(page) - 3, None, page.encoding).lines
+        if place < last and len(lines) > EXCHANGE_LINES:
+            lines = (*lines[:EXCHANGE_LINES], f"... {len(lines) - EXCHANGE_LINES} more lines")
         sign = "-> " if exchange.way == "sent" else "<- "
-        rows += [((sign if number == 0 else "   ") + line, "dim") for number, line in enumerate(kept)]
+        rows += [((sign if number == 0 else "   ") + line, "dim") for number, line in enumerate(lines)]
     if rows:
         _row(page, "bytes", rows)

@@ -237,6 +237,8 @@ def _put_score(page: Page, card: Scorecard) -> None:
 
 def _state(card: ExerciseCard) -> tuple[str, str]:
     nearest = card.next_open
+    if not card.outcomes:
+        return "nothing was graded", "dim"
     if nearest is None:
         return "done", "green"
     return ("not started", "dim") if _is_untouched(card) else (f"next: {nearest.check.step}", "")
