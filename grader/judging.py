@@ -15,7 +15,7 @@ from grader.job import Job, outcome_from_json
 from grader.model import Check, Finding, Outcome, Verdict
 from grader.sandbox.pipes import Drain, Lines
 from grader.sandbox.policy import INHERITED
-from grader.sandbox.processes import end_tree, register, wait_exit
+from grader.sandbox.processes import end_tree, start, wait_exit
 
 MAX_EVENT = 4 << 20
 GRACE = 30.0
@@ -39,7 +39,7 @@ class JudgeRun:
         self._checks = {check.id: check for check in checks}
 
     def outcomes(self) -> Iterator[Outcome]:
-        process = subprocess.Popen(
+        process = start(
             [sys.executable, "-I", "-X", "utf8", "-c", BOOT, self._job.kit],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -49,7 +49,6 @@ class JudgeRun:
             start_new_session=True,
             bufsize=0,
         )
-        register(process)
         assert process.stdin and process.stdout and process.stderr
         errors = Drain(os.dup(process.stderr.fileno()), 4096, 4096)
         lines = Lines(os.dup(process.stdout.fileno()), MAX_EVENT)

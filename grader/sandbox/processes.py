@@ -16,13 +16,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 POLL = 0.002
 SWEEP_SECONDS = 3.0
 PR_SET_CHILD_SUBREAPER = 36
 
 _living: set[int] = set()
+# Held while a child is born and while orphans are looked for: a child that is there but not counted yet would
+# look like an orphan to another thread, which would end it.
+_births = threading.Lock()
 
 
 def become_subreaper() -> bool:
@@ -35,9 +40,12 @@ def become_subreaper() -> bool:
     return int(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
 
 
-def register(process: subprocess.Popen[bytes]) -> None:
-    """Count a process as ours, so that `sweep` leaves it and its session alone."""
-    _living.add(process.pid)
+def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """subprocess.Popen, and count the process as ours, so that `sweep` leaves it and its session alone."""
+    with _births:
+        process = subprocess.Popen(arguments, **options)
+        _living.add(process.pid)
+    return process
 
 
 def wait_exit(process: subprocess.Popen[bytes], deadline: float) -> int | None:
@@ -93,13 +101,21 @@ def sweep() -> None:
     if sys.platform != "linux":
         return
     deadline = time.monotonic() + SWEEP_SECONDS
-    while (orphans := _orphans()) and time.monotonic() < deadline:
-        for pid in orphans:
-            for descendant in [*_tree(pid), pid]:
-                _kill(os.kill, descendant)
-        for pid in orphans:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+    while _sweep_once() and time.monotonic() < deadline:
+        pass
+
+
+def _sweep_once() -> bool:
+    """End the orphans that are there now; False when there are none."""
+    with _births:
+        orphans = _orphans()
+    for pid in orphans:
+        for descendant in [*_tree(pid), pid]:
+            _kill(os.kill, descendant)
+    for pid in orphans:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+    return bool(orphans)
 
 
 def _orphans() -> list[int]:

@@ -19,7 +19,7 @@ from grader.sandbox import landlock
 from grader.sandbox.isolation import child_uid, interpreter_folders
 from grader.sandbox.pipes import Drain
 from grader.sandbox.policy import CHILD_CODE, Policy, environment
-from grader.sandbox.processes import count_of_user, end_tree, register, wait_exit
+from grader.sandbox.processes import count_of_user, end_tree, start, wait_exit
 
 LAUNCHER = CHILD_CODE / "launcher.py"
 ERROR_HEAD = ERROR_TAIL = 2048
@@ -83,7 +83,7 @@ class Child:
         self.policy = policy
         self.started = time.monotonic()
         try:
-            self._process = subprocess.Popen(
+            self._process = start(
                 launch_arguments(main, argv, (main.parent, *site.packages), policy, ruleset),
                 stdin=subprocess.PIPE if pipe_stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -98,7 +98,6 @@ class Child:
         finally:
             if ruleset is not None:
                 os.close(ruleset)
-        register(self._process)
         self.pid = self._process.pid
         errors = self._process.stdout if merge_output else self._process.stderr
         assert errors is not None
