@@ -45,7 +45,7 @@ def run(job: Any, emit: Any) -> int:
     from grader.model import Outcome
     from grader.sandbox.isolation import child_uid
     from grader.sandbox.processes import become_subreaper
-    from grader.sandbox.scratch import give_to
+    from grader.sandbox.scratch import copy_package, give_to
     from grader.sandbox.spawn import Site
 
     scratch, folder = Path(job.scratch), Path(job.checks_folder)
@@ -53,9 +53,10 @@ def run(job: Any, emit: Any) -> int:
     set_hypothesis_home_dir(scratch / "hypothesis")
     PLAN.effort, PLAN.seed = job.effort, job.seed
     exercise = load_exercise(folder)
+    packages = (copy_package("tinydb", scratch / "child" / "packages"),) if exercise.kind == "wsgi" else ()
     if job.isolation == "landlock":
         give_to(scratch / "child", child_uid())
-    site = Site(scratch / "child", scratch / "child" / "submission", job.isolation)
+    site = Site(scratch / "child", scratch / "child" / "submission", job.isolation, packages)
 
     def report(kind: str, what: Outcome | str) -> None:
         emit({kind: outcome_to_json(what) if isinstance(what, Outcome) else what})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
-from grader.model import UsageError
+from grader.model import KitError, UsageError
 
 MAX_FILE = 8 << 20
 MAX_TOTAL = 64 << 20
@@ -58,6 +59,19 @@ def copy_submission(source: Path, target: Path) -> list[str]:
                 )
             shutil.copyfile(path, target / here.relative_to(source) / name, follow_symlinks=False)
     return notes
+
+
+def copy_package(name: str, target: Path) -> Path:
+    """Copy an installed package of pure Python into `target`, and return `target`, ready for Site.packages.
+
+    A copy, because the folder where it is installed may hold the kit and its checks as well. Raises KitError when it
+    is not installed.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise KitError(f"this exercise needs the package {name}: python -m pip install {name}")
+    shutil.copytree(Path(spec.origin).parent, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
 
 
 def _shown(path: Path, source: Path) -> str:

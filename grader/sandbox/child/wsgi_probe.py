@@ -1,0 +1,277 @@
+"""Runs in the worker: calls a WSGI application as a server would, and tells what it did. PEP 3333.
+
+Plain data in, plain data out; nothing is judged here. The server's side is lenient where a meaning can be guessed (a
+second start_response, a str in the body), so that one mistake shows in one place; what was lenient is in the facts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+MAX_BODY = 8 << 20
+MAX_CHUNKS = 10_000
+
+_applications: dict[str, Callable[..., Any]] = {}
+
+
+class WouldWaitForEver(BaseException):
+    """The application read more than was sent, on a connection that stays open."""
+
+
+class ProbeError(Exception):
+    """What the probe's own application raises."""
+
+
+class Input:
+    """wsgi.input: `body`, and then the end of the file, or (if held) nothing more and no end either.
+
+    At most `piece` bytes come from one read, as on a slow connection.
+    """
+
+    def __init__(self, body: bytes, held: bool, piece: int) -> None:
+        self._body, self._held, self._piece = body, held, piece
+        self.taken = 0
+        self.beyond = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        wanted = sys.maxsize if size is None or size < 0 else size
+        if wanted == 0:
+            return b""
+        return self._take(min(wanted, self._piece or wanted), wanted)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        end = self._body.find(b"\n", self.taken) + 1
+        wanted = end - self.taken if end > 0 else sys.maxsize
+        return self._take(wanted if size is None or size < 0 else min(size, wanted), wanted)
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _take(self, size: int, wanted: int) -> bytes:
+        left = len(self._body) - self.taken
+        if wanted > left:
+            self.beyond = True
+            # A real read of 10 with 4 there waits for the other 6; read(n) by pieces gives what is there first.
+            if self._held and (left == 0 or not self._piece):
+                raise WouldWaitForEver
+        data = self._body[self.taken : self.taken + size]
+        self.taken += len(data)
+        return data
+
+
+class Server:
+    """The server's half of one request."""
+
+    def __init__(self) -> None:
+        self.starts: list[dict[str, Any]] = []
+        self.oddities: list[str] = []
+        self.body: list[bytes] = []
+        self.log: list[str] = []
+        self.sent = False
+
+    def start_response(self, status: Any, headers: Any, exc_info: Any = None) -> Callable[[bytes], None]:
+        """PEP 3333: a second call needs exc_info, and raises it again once the headers are on the wire."""
+        self.log.append("start_response" + (" with exc_info" if exc_info else ""))
+        if self.starts and not exc_info:
+            self.oddities.append("start_response was called a second time without exc_info")
+        if exc_info and self.sent:
+            raise exc_info[1].with_traceback(exc_info[2])
+        self._note_types(status, headers)
+        pairs = [(str(name), str(value)) for name, value in headers]
+        self.starts.append({"status": str(status), "headers": pairs, "exc_info": bool(exc_info)})
+        return self.write
+
+    def _note_types(self, status: Any, headers: Any) -> None:
+        if type(status) is not str:
+            self.oddities.append(f"the status is a {type(status).__name__}, not a str")
+        if type(headers) is not list:
+            self.oddities.append(f"the headers are a {type(headers).__name__}, not a list")
+        for pair in headers:
+            if type(pair) is not tuple or len(pair) != 2 or not all(type(item) is str for item in pair):
+                self.oddities.append(f"a header is {pair!r:.80}, not a tuple of two str")
+
+    def write(self, data: bytes) -> None:
+        self.take(data)
+
+    def take(self, chunk: Any) -> None:
+        """One piece of the body."""
+        if not self.starts:
+            self.oddities.append("a piece of the body came before start_response was called")
+        if not isinstance(chunk, bytes):
+            self.oddities.append(f"a piece of the body is a {type(chunk).__name__}, not bytes")
+            chunk = chunk.encode("utf-8", "replace") if isinstance(chunk, str) else bytes(str(chunk), "utf-8")
+        if chunk:
+            self.sent = True
+        self.body.append(chunk)
+        self.log.append(f"server got {len(self.body)}")
+
+    def run(self, application: Callable[..., Any], environ: dict[str, Any], stop_after: int | None) -> None:
+        """Call, iterate, close: also when something is raised, and when the client goes away after some chunks."""
+        result: Any = application(environ, self.start_response)
+        if isinstance(result, (str, bytes)):
+            self.oddities.append(f"the body is a {type(result).__name__}, not a list of bytes")
+            result = [result]
+        try:
+            for chunk in result:
+                self.take(chunk)
+                if len(self.body) == stop_after or len(self.body) > MAX_CHUNKS:
+                    break
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "starts": self.starts,
+            "oddities": self.oddities[:20],
+            "body": b"".join(self.body)[:MAX_BODY],
+            "log": self.log[:200],
+        }
+
+
+def environ_of(variables: dict[str, Any], source: Input, errors: io.StringIO) -> dict[str, Any]:
+    """A whole environ around the variables of one request."""
+    return {
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": source,
+        "wsgi.errors": errors,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        **variables,
+    }
+
+
+def open_application(module: Any, key: str, factory: str, arguments: list[Any]) -> Callable[..., Any]:
+    """module.factory(*arguments), kept under `key`; with factory "" the callable `application`."""
+    if key not in _applications:
+        made = getattr(module, factory)(*arguments) if factory else module.application
+        _applications[key] = made
+    return _applications[key]
+
+
+def forget(module: Any, key: str) -> None:
+    """Let go of an application: the next request to `key` makes it anew."""
+    _applications.pop(key, None)
+
+
+def request(
+    module: Any, key: str, factory: str, arguments: list[Any], variables: dict[str, Any], options: dict[str, Any]
+) -> dict[str, Any]:
+    """One request; options: body, held, piece, validate, stop_after, file_limit. Returns the facts."""
+    application = open_application(module, key, factory, arguments)
+    source = Input(options.get("body", b""), options.get("held", False), options.get("piece", 0))
+    errors = io.StringIO()
+    environ = environ_of(variables, source, errors)
+    server = Server()
+    facts: dict[str, Any] = {"waited": False, "referee": ""}
+    try:
+        with _file_limit(options.get("file_limit")):
+            server.run(_validated(application) if options.get("validate") else application, environ, None)
+    except WouldWaitForEver:
+        facts["waited"] = True
+    except AssertionError as error:
+        if not options.get("validate"):
+            raise
+        facts["referee"] = str(error) or traceback.format_exc().splitlines()[-2].strip()
+    return {
+        **server.facts(),
+        **facts,
+        "taken": source.taken,
+        "beyond": source.beyond,
+        "errors": errors.getvalue()[-4000:],
+    }
+
+
+def _validated(application: Callable[..., Any]) -> Callable[..., Any]:
+    from wsgiref.validate import validator
+
+    return validator(application)
+
+
+@contextlib.contextmanager
+def _file_limit(limit: int | None) -> Iterator[None]:
+    """No file may grow beyond `limit` bytes: what a full disk does to a write, at a place of our choice."""
+    if limit is None or sys.platform == "win32":
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class _Body:
+    """The iterable of the probe's application: tells the log when it is asked, and when it is closed."""
+
+    def __init__(self, server: Server, plan: dict[str, Any], start: Callable[[], None]) -> None:
+        self._server, self._plan, self._start = server, plan, start
+        self._given = 0
+
+    def __iter__(self) -> _Body:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._given == 0 and self._plan.get("start") == "late":
+            self._start()
+        if self._given == self._plan.get("raise_at"):
+            raise ProbeError(self._plan["secret"])
+        if self._given == len(self._plan["chunks"]):
+            raise StopIteration
+        self._given += 1
+        self._server.log.append(f"app gave {self._given}")
+        return bytes(self._plan["chunks"][self._given - 1])
+
+    def close(self) -> None:
+        self._server.log.append("closed")
+
+
+def wrap(module: Any, name: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """module.name (a middleware) around an application of the probe's own, which follows `plan`.
+
+    plan: status, headers, chunks, write (bytes for the write callable), start ("call", "late" or "never"), raise_at
+    ("call" or a number of chunks), secret (the message of what is raised), stop_after. Returns the facts, and what was raised.
+    """
+    server = Server()
+
+    def inner(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        server.log.append("app called")
+
+        def start() -> None:
+            write = start_response(plan["status"], [tuple(pair) for pair in plan["headers"]])
+            for data in plan.get("write", []):
+                write(data)
+
+        if plan.get("start", "call") == "call":
+            start()
+        if plan.get("raise_at") == "call":
+            raise ProbeError(plan["secret"])
+        return _Body(server, plan, start)
+
+    errors = io.StringIO()
+    variables = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": ""}
+    environ = environ_of(variables, Input(b"", False, 0), errors)
+    raised = ""
+    try:
+        server.run(getattr(module, name)(inner), environ, plan.get("stop_after"))
+    except ProbeError as error:
+        raised = type(error).__name__
+    return {**server.facts(), "raised": raised, "errors": errors.getvalue()[-4000:]}
