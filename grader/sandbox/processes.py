@@ -56,10 +56,13 @@ def wait_exit(process: subprocess.Popen[bytes], deadline: float) -> int | None:
             try:
                 poll = select.poll()
                 poll.register(descriptor, select.POLLIN)
-                poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+                exited = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
             finally:
                 os.close(descriptor)
-            return process.poll()
+            # Not poll(): that says None while another thread, which waits for the same process, reaps it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(SWEEP_SECONDS if exited else 0)
+            return None
     pause = threading.Event()
     while process.poll() is None and time.monotonic() < deadline:
         pause.wait(POLL)
