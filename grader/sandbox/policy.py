@@ -22,8 +22,8 @@ class Policy:
     may bind and connect to (None: any). They hold under the "landlock" isolation only.
     """
 
-    wall: float = 5.0
-    cpu: int = 4
+    wall: float = 6.0
+    cpu: int = 3
     memory: int = 768
     file_size: int = 64
     open_files: int = 256

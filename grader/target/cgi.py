@@ -25,6 +25,7 @@ from grader.target.transcript import TRANSCRIPT, show_bytes
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 OMIT: Final = "\0omit"  # as content_type or content_length: leave the variable out
 AT_ONCE: Final = 2
+OUT_OF_PROCESSOR_TIME: Final = -24  # SIGXCPU on Linux and macOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,9 @@ class CgiTarget:
             got = f"{waited} (so far {show_bytes(raw, 200)})" if raw else waited
             raise Complaint(Finding(sent, "an answer", got, output=errors), Verdict.TIMEOUT)
         find_stub_error(errors)
+        if code == OUT_OF_PROCESSOR_TIME:
+            got = f"no answer within {self._policy.cpu} s of processor time"
+            raise Complaint(Finding(sent, "an answer", got, output=errors), Verdict.TIMEOUT)
         if code != 0:
             got = describe_exit(code) + (f" after {show_bytes(raw, 200)}" if raw else "")
             raise Complaint(Finding(sent, "exit status 0", got, output=errors), Verdict.CRASHED)

@@ -1,0 +1,81 @@
+"""Finding the folder to grade, and reading it as text."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from grader.model import UsageError
+from grader.submission import find_import, find_submission, look, read_main, untouched, warnings
+from grader.tests.grading.specimens import GOOD, STUB, TINY, submit
+
+COURSE = (TINY,)
+
+
+def test_a_folder_of_exercises_is_found_at_once_and_below_extra_levels(tmp_path: Path) -> None:
+    submit(tmp_path / "extra" / "level", GOOD)
+    (tmp_path / "__MACOSX" / "tiny").mkdir(parents=True)
+    direct = find_submission(tmp_path / "extra" / "level", COURSE)
+    below = find_submission(tmp_path, COURSE)
+    assert below.root == direct.root == (tmp_path / "extra" / "level").resolve()
+    assert below.shown == f"{tmp_path.as_posix()}/extra/level"
+
+
+def test_a_wrong_folder_is_answered_with_what_was_expected_and_found(tmp_path: Path) -> None:
+    (tmp_path / "homework.txt").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"expected a folder with tiny in it, found homework\.txt"):
+        find_submission(tmp_path, COURSE)
+    with pytest.raises(UsageError, match="is a file"):
+        find_submission(tmp_path / "homework.txt", COURSE)
+    with pytest.raises(UsageError, match="does not exist"):
+        find_submission(tmp_path / "nowhere", COURSE)
+
+
+def test_two_submissions_in_one_folder_are_not_guessed_between(tmp_path: Path) -> None:
+    submit(tmp_path / "ann", GOOD)
+    submit(tmp_path / "bob", GOOD)
+    with pytest.raises(UsageError, match="more than one folder"):
+        find_submission(tmp_path, COURSE)
+
+
+def test_a_stub_is_known_by_its_text(tmp_path: Path) -> None:
+    assert untouched(ast.parse(STUB), TINY)
+    assert not untouched(ast.parse(GOOD), TINY)
+    assert not untouched(ast.parse(STUB.replace("def respond", "def other")), TINY)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import wsgiref", "import wsgiref.simple_server as s", "from wsgiref import x", "def f():\n    import wsgiref.x"],
+)
+def test_a_forbidden_import_is_seen_wherever_it_stands(source: str) -> None:
+    assert find_import(ast.parse(source), ("wsgiref",)) is not None
+
+
+def test_a_module_of_a_longer_name_is_not_forbidden() -> None:
+    assert find_import(ast.parse("import wsgireference\nfrom . import wsgiref"), ("wsgiref",)) is None
+
+
+def test_where_to_look_prefers_what_is_not_written_yet(tmp_path: Path) -> None:
+    submission = submit(tmp_path, STUB)
+    step = TINY.steps[1]
+    assert look(submission, TINY, step, ast.parse(STUB), "") == "specimen/tiny/cgi-bin/tiny.py:11 respond()"
+    assert look(submission, TINY, step, ast.parse(STUB), "backwards") == "specimen/tiny/cgi-bin/tiny.py:5 backwards()"
+    assert look(submission, TINY, step, ast.parse("x = 1"), "") == "specimen/tiny/cgi-bin/tiny.py"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x = '\x00'", b"(" * 10000], ids=["bytes", "NUL", "too deep"])
+def test_a_file_that_is_no_python_is_a_finding(tmp_path: Path, content: bytes) -> None:
+    submission = submit(tmp_path, "")
+    (tmp_path / "tiny" / "cgi-bin" / "tiny.py").write_bytes(content)
+    problem = read_main(submission, TINY).problem
+    assert problem is not None
+    assert problem.expected == "valid Python"
+
+
+def test_a_name_that_shadows_pythons_own_is_warned_of(tmp_path: Path) -> None:
+    submission = submit(tmp_path, GOOD)
+    (tmp_path / "tiny" / "cgi-bin" / "json.py").write_text("", encoding="utf-8")
+    assert "specimen/tiny/cgi-bin/json.py has the name" in warnings(submission, TINY, ast.parse(GOOD))[0]
