@@ -15,7 +15,7 @@ from pathlib import Path
 
 from grader.course import Selection, load_course, select
 from grader.grade import default_jobs, grade
-from grader.model import KitError, Scorecard, Settings, UsageError
+from grader.model import Exercise, KitError, Scorecard, Settings, UsageError
 from grader.submission import find_submission
 
 EXIT_OK, EXIT_BELOW, EXIT_USAGE, EXIT_BROKEN = 0, 1, 2, 3
@@ -118,6 +118,20 @@ def _grade(arguments: list[str]) -> int:
     if options.path is None:
         parser.print_help()
         return EXIT_USAGE
+    if not options.github:
+        card, selections = _grade_and_show(options, course)
+    else:
+        from grader.report import github
+
+        with github.paused_commands():
+            card, selections = _grade_and_show(options, course)
+        github.publish(card)
+    return exit_code(card, options.min_score, selections)
+
+
+def _grade_and_show(
+    options: argparse.Namespace, course: tuple[Exercise, ...]
+) -> tuple[Scorecard, tuple[Selection, ...]]:
     submission = find_submission(Path(options.path), course)
     selections = select(course, options.names)
     settings = Settings(
@@ -137,11 +151,7 @@ def _grade(arguments: list[str]) -> int:
         result.write(options.json, card)
     shown = text.render(card, width=terminal.width(), verbose=options.verbose, unicode=terminal.takes_unicode())
     terminal.show(shown)
-    if options.github:
-        from grader.report import github
-
-        github.publish(card)
-    return exit_code(card, options.min_score, selections)
+    return card, selections
 
 
 def _seed(word: str) -> int:

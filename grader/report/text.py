@@ -69,11 +69,11 @@ def _put_exercise(page: Page, case: Case) -> None:
     card = case.card
     worth = f"{card.points} of {card.max_points}" if case.scored else ""
     _put_between(page, [(card.exercise.id, "bold"), (f"  {card.exercise.title}", "")], [(worth, "bold")])
-    if _is_untouched(card):
+    if is_untouched(card):
         _put_beginning(page, case)
         return
     unpassed = [outcome for outcome in card.outcomes if outcome.verdict is not Verdict.PASSED]
-    if unpassed and _have_one_cause(card):
+    if unpassed and have_one_cause(card):
         put_common_finding(page, unpassed[0], case)
         return
     if card.note:
@@ -95,7 +95,7 @@ def _put_exercise(page: Page, case: Case) -> None:
         put_finding(page, outcome, case)
 
 
-def _have_one_cause(card: ExerciseCard) -> bool:
+def have_one_cause(card: ExerciseCard) -> bool:
     """Whether nothing was run for one reason: then it is said once."""
     first = card.outcomes[0]
     return bool(card.note) and all(
@@ -241,17 +241,17 @@ def _state(card: ExerciseCard) -> tuple[str, str]:
         return "nothing was graded", "dim"
     if nearest is None:
         return "done", "green"
-    return ("not started", "dim") if _is_untouched(card) else (f"next: {nearest.check.step}", "")
+    return ("not started", "dim") if is_untouched(card) else (f"next: {nearest.check.step}", "")
 
 
 def _next(cards: Iterable[ExerciseCard]) -> Check | None:
     """Where to go on: in the first exercise that is begun and not finished, else in the first that is not begun."""
     opened = [(card, outcome.check) for card in cards if (outcome := card.next_open) is not None]
-    begun = [check for card, check in opened if not _is_untouched(card)]
+    begun = [check for card, check in opened if not is_untouched(card)]
     return next(iter(begun or [check for _, check in opened]), None)
 
 
-def _is_untouched(card: ExerciseCard) -> bool:
+def is_untouched(card: ExerciseCard) -> bool:
     return bool(card.outcomes) and all(outcome.verdict is Verdict.NOT_STARTED for outcome in card.outcomes)
 
 
