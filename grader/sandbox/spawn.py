@@ -6,7 +6,7 @@ and its scratch folder, and is ended with everything that it started.
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def launch_arguments(
         "uid": child_uid() if confined else None,
     }
     options = ["-I", "-S", "-B", "-X", "utf8", "--check-hash-based-pycs", "always"]
-    return [sys.executable, *options, str(LAUNCHER), json.dumps(config)]
+    return [sys.executable, *options, str(LAUNCHER), marshal.dumps(config).hex()]
 
 
 _counted: list[int] = []

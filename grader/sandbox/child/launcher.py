@@ -1,6 +1,7 @@
 """The first code that runs in a child: take on the limits, then become the student's program.
 
-Started as `python -I -S -B -X utf8 launcher.py CONFIG`, where CONFIG is a JSON object:
+Started as `python -I -S -B -X utf8 launcher.py CONFIG`, where CONFIG is a dict (marshal, in hex digits: a JSON
+reader or `typing` would cost as much as the interpreter's own start, and every CGI request pays for a start):
 
     main     path of the file to run as __main__        argv     its arguments
     path     folders to append to sys.path              limits   [[name of an RLIMIT_*, soft, hard], ...]
@@ -13,10 +14,13 @@ sys.argv and __file__, as if the interpreter had been started on it.
 from __future__ import annotations
 
 import builtins
-import json
+import marshal
 import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PR_SET_KEEPCAPS = 8
 PR_SET_NO_NEW_PRIVS = 38
@@ -28,7 +32,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 
 
 def main() -> None:
-    config = json.loads(sys.argv[1])
+    config = marshal.loads(bytes.fromhex(sys.argv[1]))
     _limit(config["limits"])
     if config["landlock"] is not None or config["uid"] is not None:
         _confine(config["landlock"], config["uid"])
