@@ -79,7 +79,7 @@ def put_finding(page: Page, outcome: Outcome, case: Case) -> None:
         if finding.expected != check.claim:
             _row(page, "to do", _cut(page, finding.expected, None, case))
     elif verdict is Verdict.BROKEN:
-        _row(page, "fault", _cut(page, finding.got, None, case))
+        _row(page, "fault", _cut(page, finding.got or "no word about it", None, case))
         put_output(page, "trace", finding.output, case)
         return
     else:

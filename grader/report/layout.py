@@ -18,7 +18,7 @@ MIN_WIDTH = 24
 MIN_ROOM = 12
 Span = tuple[str, str]
 
-_UNIT = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|\\.|.", re.DOTALL)
+_UNIT = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|\\[^\n]|.", re.DOTALL)
 _LINE_END = "\\n"
 
 

@@ -48,7 +48,7 @@ class Progress:
     """A context manager around a run; `update` is given each outcome as it comes, from any thread."""
 
     def __init__(self, selections: Iterable[Selected], stream: TextIO) -> None:
-        self._counts = {each.exercise.id: Count(each.exercise.id, len(each.checks)) for each in selections}
+        self.counts = {each.exercise.id: Count(each.exercise.id, len(each.checks)) for each in selections}
         self._seen: set[str] = set()
         self._stream = stream
         self._screen = screen(stream)
@@ -78,7 +78,7 @@ class Progress:
         """Count an outcome; a check that was counted already, or was not asked for, changes nothing."""
         check = outcome.check
         with self._lock:
-            count = self._counts.get(check.exercise)
+            count = self.counts.get(check.exercise)
             if count is None or check.path in self._seen:
                 return
             self._seen.add(check.path)
@@ -98,7 +98,7 @@ class Progress:
             if self._ended.is_set():
                 return
             # The last column stays free: a full line would scroll in some terminals.
-            shown = line(list(self._counts.values()), time.monotonic() - self._began, self._screen.width - 1)
+            shown = line(list(self.counts.values()), time.monotonic() - self._began, self._screen.width - 1)
             wide = cell_len(shown)
             self._write("\r" + shown + " " * max(0, self._drawn - wide))
             self._drawn = wide

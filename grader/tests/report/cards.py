@@ -144,6 +144,16 @@ WIRE = (
 )
 
 
+def _chatty() -> ExerciseCard:
+    reply = "".join(rf"line {number}\r\n" for number in range(19)) + "last line of a reply"
+    talk = (Exchange("sent", '"again"'), Exchange("got", f'"{reply}"')) * 10
+    finding = replace(CRASH, frames=tuple(f"http_server.py:{line} in f" for line in range(20)))
+    card = graded({"head/fuzz": (Verdict.FAILED, finding)})
+    return replace(
+        card, outcomes=tuple(replace(each, transcript=talk) if each.finding else each for each in card.outcomes)
+    )
+
+
 def _with_wire(card: ExerciseCard) -> ExerciseCard:
     outcomes = tuple(replace(each, transcript=WIRE) if each.finding is DOT_DOT else each for each in card.outcomes)
     return replace(card, outcomes=outcomes)
@@ -165,7 +175,28 @@ def all_cards() -> dict[str, Scorecard]:
         {"static/index": (failed, HOSTILE), "static/dot-dot": (Verdict.CRASHED, replace(HOSTILE, caret=None))}
     )
     begun = {check.id: not_written for check in exercise().checks if not check.id.startswith("head/")}
+    missing = Finding(expected="the file exercises/socket_server/http_server.py", got="no such file", look="exercises")
+    gone = graded(dict.fromkeys((check.id for check in exercise().checks), (Verdict.NOT_STARTED, missing)))
+    half = graded(
+        {
+            "head/fuzz": (failed, CRASH),
+            "static/index": not_written,
+            "static/missing": (Verdict.BLOCKED, None),
+            **dict.fromkeys(("keep-alive/twice", "keep-alive/close"), not_written),
+        }
+    )
+    lonely = graded(BLOCKED)
     return {
+        "chatty": scorecard(_chatty()),
+        "half-written": scorecard(half),
+        "missing-file": scorecard(replace(gone, note="exercises/socket_server/http_server.py: no such file")),
+        "blocked-alone": scorecard(
+            replace(lonely, outcomes=tuple(each for each in lonely.outcomes if each.check.step == "keep-alive"))
+        ),
+        "no-checks": scorecard(graded({}), replace(graded({}, "wsgi_catalog"), outcomes=())),
+        "very-broken": scorecard(
+            graded(dict.fromkeys((check.id for check in exercise().checks), (Verdict.BROKEN, None)))
+        ),
         "all-pass": scorecard(graded({})),
         "three-pass": scorecard(*(graded({}, name, "A server") for name in ("cgi_calculator", "socket_server"))),
         "one-failure": scorecard(one, settings=Settings(seed=7)),
