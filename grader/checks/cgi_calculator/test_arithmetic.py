@@ -1,0 +1,207 @@
+"""The calculator calculates."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+from grader.checks.cgi_calculator.pages import expect_kept, expect_result, read_page
+from grader.checks.cgi_calculator.questions import Calculation, calculations, decimal_text, query
+from grader.engine import check, expect, fuzz
+from grader.target.cgi import CgiReply, CgiRequest, CgiTarget
+from grader.target.function import Module
+
+NINES = "9" * 100
+
+
+def answers(cgi: CgiTarget, questions: dict[str, str]) -> list[CgiReply]:
+    """Send each query string and expect its result."""
+    replies = cgi.run_all([CgiRequest(query=question) for question in questions])
+    for reply, result in zip(replies, questions.values(), strict=True):
+        expect_result(reply, result)
+    return replies
+
+
+def refused(cgi: CgiTarget, *questions: str) -> list[CgiReply]:
+    """Send each query string and expect status 400."""
+    replies = cgi.run_all([CgiRequest(query=question) for question in questions])
+    for reply in replies:
+        expect(reply).status(400)
+    return replies
+
+
+@check("arithmetic/calculate", points=2, source="kit rule")
+@fuzz(question=calculations())
+def test_calculations_are_exact(module: Module, question: Calculation) -> None:
+    """calculate() works from left to right, exactly."""
+    called = module.call("calculate", question.operation, [operand.value for operand in question.operands])
+    expect(called).returns(question.result)
+
+
+@check("arithmetic/refuse", points=1, source="kit rule", needs=("arithmetic/calculate",))
+def test_what_cannot_be_calculated_is_refused(module: Module) -> None:
+    """An unknown operation, a wrong count of operands and division by zero raise HttpError 400."""
+    one, two = Fraction(1), Fraction(2)
+    for operation in ("", "ADD", "power", "add "):
+        expect(module.call("calculate", operation, [one, two])).raises("HttpError", status=400)
+    for operands in ([], [one], [two] * 11):
+        expect(module.call("calculate", "mul", operands)).raises("HttpError", status=400)
+    for operands in ([one, Fraction(0)], [Fraction(0), two, Fraction(0)]):
+        expect(module.call("calculate", "div", operands)).raises("HttpError", status=400)
+
+
+@check("arithmetic/add", points=2, source="kit rule")
+def test_addition(cgi: CgiTarget) -> None:
+    """add: 11 and 7 are 18, in the element with id="result"."""
+    answers(cgi, {query("add", "11", "7", user="jdoe"): "18", query("add", "1", "2", "3", "4"): "10"})
+
+
+@check("arithmetic/sub", points=1, source="kit rule")
+def test_subtraction(cgi: CgiTarget) -> None:
+    """sub: the others are taken from the first operand."""
+    answers(cgi, {query("sub", "7", "11"): "-4", query("sub", "10", "2", "3"): "5"})
+
+
+@check("arithmetic/mul", points=1, source="kit rule")
+def test_multiplication(cgi: CgiTarget) -> None:
+    """mul: all operands are multiplied."""
+    answers(cgi, {query("mul", "6", "-7"): "-42", query("mul", "2", "3", "4"): "24"})
+
+
+@check("arithmetic/div", points=1, source="kit rule")
+def test_division(cgi: CgiTarget) -> None:
+    """div: the first operand is divided by the others."""
+    answers(cgi, {query("div", "1", "4"): "0.25", query("div", "100", "5", "2"): "10", query("div", "0", "5"): "0"})
+
+
+@check("arithmetic/decimals", points=2, source="kit rule", needs=("arithmetic/add",))
+def test_decimals_are_exact(cgi: CgiTarget) -> None:
+    """0.1 + 0.2 is 0.3."""
+    answers(cgi, {query("add", "0.1", "0.2"): "0.3", query("mul", "1.1", "1.1", "1.1"): "1.331"})
+
+
+@check("arithmetic/big", points=1, source="kit rule", needs=("arithmetic/add",))
+def test_big_numbers_are_exact(cgi: CgiTarget) -> None:
+    """Numbers of a hundred digits lose none of them."""
+    square = "9" * 99 + "8" + "0" * 99 + "1"
+    answers(
+        cgi,
+        {
+            query("mul", NINES, NINES): square,
+            query("div", NINES, "1"): NINES,
+            query("add", "1e100", "1e-100"): "1" + "0" * 100 + "." + "0" * 99 + "1",
+        },
+    )
+
+
+@check("arithmetic/endless", points=1, source="kit rule", needs=("arithmetic/div",))
+def test_endless_quotients_are_rounded(cgi: CgiTarget) -> None:
+    """A quotient that never ends is rounded to 30 significant digits."""
+    questions = {
+        query("div", "1", "3"): "0." + "3" * 30,
+        query("div", "2000", "-3"): "-666." + "6" * 26 + "7",
+        query("div", "1", "2", *["2"] * 8): "0.001953125",
+        query("div", "1e40", "4"): "25" + "0" * 38,
+    }
+    answers(cgi, questions)
+
+
+@check("arithmetic/plain", points=2, source="kit rule", needs=("arithmetic/add",))
+def test_results_are_plain(cgi: CgiTarget) -> None:
+    """Results have no exponent, no needless zeros or point, and no minus sign at zero."""
+    questions = {
+        query("add", "1.25", "1.25"): "2.5",
+        query("add", "2.50", "0.50"): "3",
+        query("mul", "-1", "0"): "0",
+        query("sub", "0.5", "1"): "-0.5",
+        query("mul", "1e6", "1e3"): "1000000000",
+        query("mul", "1e-6", "1e-3"): "0.000000001",
+    }
+    answers(cgi, questions)
+
+
+@check("arithmetic/spellings", points=1, source="kit rule", needs=("arithmetic/add",))
+def test_numbers_may_be_spelled_in_many_ways(cgi: CgiTarget) -> None:
+    """.5 and 5. and +1 and 1.5E-3 are numbers; so is what lies just at the limits."""
+    questions = {
+        query("add", ".5", "5.", "+1", "-.5"): "6",
+        query("mul", "1.5E-3", "1e+3"): "1.5",
+        query("add", "0" * 99 + "1", "1e-0100"): "1." + "0" * 99 + "1",
+    }
+    answers(cgi, questions)
+
+
+@check("arithmetic/skipped", points=1, source="kit rule", needs=("arithmetic/add",))
+def test_blank_operands_are_skipped(cgi: CgiTarget) -> None:
+    """Blank operands are skipped, spaces around numbers dropped, and fields may come in any order."""
+    answers(cgi, {"operand=&operation=sub&operand=+8+&operand=++&user=&operand=2&operand=": "6"})
+
+
+@check("arithmetic/keeps", points=2, source="kit rule", needs=("arithmetic/add",))
+def test_the_form_keeps_what_was_typed(cgi: CgiTarget) -> None:
+    """Beside the result the form keeps the name, the operands in order, and the operation."""
+    operations = ("mul", "sub")
+    requests = [CgiRequest(query=query(operation, "1.50", "2", "3e0", user="Ann")) for operation in operations]
+    for operation, reply in zip(operations, cgi.run_all(requests), strict=True):
+        expect_kept(reply, "Ann", ["1.50", "2", "3e0"], operation)
+
+
+@check("arithmetic/operation", points=1, source="kit rule", needs=("arithmetic/add",))
+def test_an_unknown_operation_is_refused(cgi: CgiTarget) -> None:
+    """An operation that is unknown or missing gets status 400."""
+    refused(cgi, query("power", "2", "3"), query("ADD", "2", "3"), "operand=2&operand=3")
+
+
+@check("arithmetic/count", points=2, source="kit rule", needs=("arithmetic/add",))
+def test_two_to_ten_operands(cgi: CgiTarget) -> None:
+    """Two to ten operands are fine; fewer or more get status 400."""
+    answers(cgi, {query("add", *["1"] * 10): "10"})
+    refused(cgi, query("add", *["1"] * 11), query("add", "1"), query("add"), "operand=5&operand=&operation=mul")
+
+
+@check("arithmetic/zero", points=1, source="kit rule", needs=("arithmetic/div",))
+def test_division_by_zero_is_refused(cgi: CgiTarget) -> None:
+    """Division by zero gets status 400."""
+    refused(cgi, query("div", "1", "0"), query("div", "0", "0.0"), query("div", "8", "2", "-0e5"))
+
+
+@check("arithmetic/message", points=2, source="kit rule", needs=("arithmetic/add",))
+def test_a_mistake_is_explained(cgi: CgiTarget) -> None:
+    """Each mistake has a message of its own in the element with id="error" and role="alert", and no result."""
+    mistakes = (query("div", "1", "0"), query("power", "1", "2"), query("add", "1"), query("add", "1", "x"))
+    messages: dict[str, str] = {}
+    for reply in refused(cgi, *mistakes):
+        page = read_page(reply)
+        message, element = page.text("error"), page.by_id("error")
+        expect(reply).that(bool(message), expected='an element with id="error" that holds a message')
+        role = element.get("role") if element else ""
+        expect(reply).that(
+            role == "alert", expected='role="alert" on the element with id="error"', got=f"role {role!r}"
+        )
+        expect(reply).that(not page.text("result"), expected="no result beside the error", got=page.text("result"))
+        same = messages.setdefault(message, reply.sent)
+        expect(reply).that(same == reply.sent, expected=f"another message than that for {same}", got=repr(message))
+
+
+@check("arithmetic/mended", points=1, source="kit rule", needs=("arithmetic/keeps",))
+def test_a_mistake_can_be_mended(cgi: CgiTarget) -> None:
+    """Beside an error, too, the form keeps what was typed."""
+    (zero, word, one) = refused(
+        cgi, query("div", "1", "0", user="Ann"), query("mul", "1", "two", user="Ann"), query("sub", "5", user="Ann")
+    )
+    expect_kept(zero, "Ann", ["1", "0"], "div")
+    expect_kept(word, "Ann", ["1", "two"], "mul")
+    expect_kept(one, "Ann", ["5"], "sub")
+
+
+@check("arithmetic/fuzz", points=2, source="kit rule", needs=("arithmetic/add",))
+@fuzz(share=0.06, questions=st.lists(calculations(max_operands=4), min_size=1, max_size=5))
+def test_any_calculation_is_exact(cgi: CgiTarget, questions: list[Calculation]) -> None:
+    """Whatever the operation and the operands, the result is exact."""
+    answers(cgi, {ask(question): decimal_text(question.result) for question in questions})
+
+
+def ask(question: Calculation) -> str:
+    """The query string of a question."""
+    return query(question.operation, *(operand.text for operand in question.operands))

@@ -1,0 +1,68 @@
+"""HEAD, and the methods that the calculator does not answer."""
+
+from __future__ import annotations
+
+from grader.checks.cgi_calculator.pages import read_page
+from grader.checks.cgi_calculator.questions import query
+from grader.engine import check, expect
+from grader.sandbox.child.plain import Record
+from grader.target.cgi import CgiRequest, CgiTarget
+from grader.target.function import Module
+
+
+def allowed(value: str) -> set[str]:
+    """The methods in an Allow field."""
+    return {method.strip() for method in value.split(",")}
+
+
+@check("methods/refuse", points=1, source="RFC 9110 section 15.5.6")
+def test_the_error_names_the_methods(module: Module) -> None:
+    """refuse_method() returns an HttpError 405 with a message and an Allow header."""
+
+    def complete(value: object) -> bool:
+        if not isinstance(value, Record) or value.type != "HttpError":
+            return False
+        headers = value.attrs.get("headers")
+        return (
+            value.attrs.get("status") == 405
+            and bool(value.attrs.get("message"))
+            and isinstance(headers, dict)
+            and allowed(headers.get("Allow", "")) == {"GET", "HEAD", "POST"}
+        )
+
+    expected = 'HttpError(405, a message, {"Allow": "GET, HEAD, POST"})'
+    expect(module.call("refuse_method", "PUT")).returns_that(complete, expected)
+
+
+@check("methods/head-only", points=1, source="RFC 3875 section 4.3.3")
+def test_the_head_ends_with_the_empty_line(module: Module) -> None:
+    """head_only() keeps everything up to the first empty line, and drops the rest."""
+    for end in (b"\r\n", b"\n"):
+        head = b"Status: 200 OK" + end + b"Content-Type: text/html; charset=utf-8" + end + end
+        for body in (b"<p>Hi", b"", b"two\n\nlines\r\n\r\n"):
+            expect(module.call("head_only", head + body)).returns(head)
+
+
+@check("methods/head", points=2, source="RFC 3875 section 4.3.3", needs=("page/hello",))
+def test_head_is_get_without_a_body(cgi: CgiTarget) -> None:
+    """HEAD gets the status and headers of GET, and nothing after the empty line."""
+    for question, status in ((query("add", "1", "2"), 200), ("user=%zz", 400)):
+        got, head = cgi.run_all([CgiRequest(query=question), CgiRequest("HEAD", query=question)])
+        expect(got).status(status)
+        expect(head).status(status).header("Content-Type", *got.headers.get_all("Content-Type"))
+        expect(head).that(
+            head.body == b"", expected="nothing after the empty line", got=f"{len(head.body)} bytes there"
+        )
+
+
+@check("methods/not-allowed", points=2, source="RFC 9110 section 15.5.6", needs=("page/hello",))
+def test_other_methods_are_refused(cgi: CgiTarget) -> None:
+    """Other methods get status 405 and a header Allow that lists GET, HEAD and POST."""
+    for reply in cgi.run_all([CgiRequest(method) for method in ("PUT", "DELETE", "PATCH", "BREW")]):
+        expect(reply).status(405)
+        expect(reply).header_that("Allow", lambda value: {"GET", "HEAD", "POST"} <= allowed(value), "GET, HEAD, POST")
+        expect(reply).that(
+            reply.request.method not in allowed(reply.headers.get("Allow") or ""),
+            expected=f"an Allow field without {reply.request.method}",
+        )
+        expect(reply).that(bool(read_page(reply).text("error")), expected='a message in the element with id="error"')

@@ -1,0 +1,125 @@
+"""The page: its markup as a string, and the empty form over CGI."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from hypothesis import strategies as st
+
+from grader.checks.cgi_calculator.pages import expect_arrival, is_html_in_utf_8, parse_page, read_page
+from grader.checks.cgi_calculator.questions import typed_texts
+from grader.engine import check, expect, fuzz
+from grader.engine.alphabets import MARKUP
+from grader.target.cgi import CgiRequest, CgiTarget
+from grader.target.function import Module
+
+OPERATIONS = ("add", "sub", "mul", "div")
+NASTY = st.text(MARKUP + "amp;lt#39 script", max_size=16) | st.sampled_from(
+    ["&lt;b&gt; &amp;amp;", "'\" onfocus=alert(1) '\"", "</form><script>alert(1)</script>", "<!--", "&", "AT&T"]
+)
+
+
+@check("page/escape", points=2, source="kit rule")
+@fuzz(text=NASTY | typed_texts())
+def test_escaped_text_reads_as_typed(module: Module, text: str) -> None:
+    """Escaped text holds no bare & < > or quote, and a browser reads it as it was."""
+
+    def safe(value: object) -> bool:
+        bare = re.compile(r"[<>\"']|&(?!#[0-9]+;|#[xX][0-9a-fA-F]+;|[a-zA-Z]+;)")
+        return isinstance(value, str) and not bare.search(value) and html.unescape(value) == text
+
+    expect(module.call("escape", text)).returns_that(safe, f"character references that a browser reads as {text!r}")
+
+
+@check("page/filled", points=2, source="kit rule", needs=("page/escape",))
+@fuzz(
+    share=0.5,
+    user=typed_texts() | NASTY.map(str.strip),
+    operands=st.lists(typed_texts() | NASTY.map(str.strip), max_size=4).map(lambda texts: [t for t in texts if t]),
+    operation=st.sampled_from(OPERATIONS),
+    outcome=st.sampled_from([{}, {"result": "-2.5"}, {"error": "1 < 2 & 3"}, {"error": "</p><b id='result'>x</b>"}]),
+)
+def test_the_page_holds_what_was_typed(
+    module: Module, user: str, operands: list[str], operation: str, outcome: dict[str, str]
+) -> None:
+    """page() shows every field, the result and the error exactly as given."""
+    arguments = (user, operands if "result" not in outcome else ["5", "2"], operation)
+
+    def complete(value: object) -> bool:
+        if not isinstance(value, str):
+            return False
+        found = parse_page(value)
+        shown = {name: found.text(name) for name in ("result", "error") if found.text(name)}
+        return found.kept() == arguments and shown == outcome
+
+    shown = "".join(f', {name} {text!r} in id="{name}"' for name, text in outcome.items())
+    expected = f"a page with user {user!r}, operands {arguments[1]!r}, operation {operation!r} in the form{shown}"
+    expect(module.call("page", *arguments, **outcome)).returns_that(complete, expected)
+
+
+@check("page/hello", points=2, source="RFC 3875 section 6.2")
+def test_a_visitor_gets_a_form(cgi: CgiTarget) -> None:
+    """A GET without a query gets status 200 and a page with a form."""
+    reply = cgi.get()
+    expect(reply).status(200).that(bool(read_page(reply).all("form")), expected="a page with a <form>")
+
+
+@check("page/content-type", points=1, source="RFC 3875 section 6.3.1")
+def test_the_page_is_sent_as_html(cgi: CgiTarget) -> None:
+    """Content-Type is text/html with the charset utf-8, and is there once."""
+    reply = cgi.get()
+    expect(reply).header_that("Content-Type", is_html_in_utf_8, "text/html; charset=utf-8")
+    types = reply.headers.get_all("Content-Type")
+    expect(reply).that(len(types) == 1, expected="one Content-Type field", got=f"{len(types)}: {', '.join(types)}")
+
+
+@check("page/document", points=1, source="kit rule")
+def test_the_page_is_a_document_with_a_title(cgi: CgiTarget) -> None:
+    """The page begins with <!DOCTYPE html> and has a title that is not empty."""
+    reply = cgi.get()
+    page = read_page(reply)
+    begins = reply.text.lstrip().lower().startswith("<!doctype html")
+    expect(reply).that(begins, expected="a body that begins with <!DOCTYPE html>")
+    titled = any(title.text.strip() for title in page.all("title"))
+    expect(reply).that(titled, expected="a <title> with a text in it")
+
+
+@check("page/phone", points=1, source="kit rule")
+def test_the_page_is_readable_on_a_phone(cgi: CgiTarget) -> None:
+    """A <meta name="viewport"> makes the page as wide as the phone."""
+    reply = cgi.get()
+    metas = [meta for meta in read_page(reply).all("meta") if meta.get("name").lower() == "viewport"]
+    wide = any("width=device-width" in meta.get("content").replace(" ", "").lower() for meta in metas)
+    expect(reply).that(wide, expected='<meta name="viewport" content="width=device-width, initial-scale=1">')
+
+
+@check("page/form", points=2, source="kit rule")
+def test_the_form_has_its_fields(cgi: CgiTarget) -> None:
+    """The form has a user, two or more operands and an operation to choose: add, sub, mul or div."""
+    reply = cgi.get()
+    page = read_page(reply)
+    users, operands = len(page.values("user")), len(page.values("operand"))
+    expect(reply).that(users == 1, expected='one <input name="user">', got=f"{users} of them")
+    expect(reply).that(operands >= 2, expected='two or more <input name="operand">', got=f"{operands} of them")
+    choices = page.operation.choices if page.operation else []
+    expect(reply).that(
+        sorted(choices) == sorted(OPERATIONS),
+        expected='"operation" as a <select> or radio buttons with the values add, sub, mul, div',
+        got=f"the values {', '.join(choices)}" if choices else "no <select> and no radio buttons of that name",
+    )
+
+
+@check("page/arrival", points=1, source="kit rule", needs=("page/hello",))
+def test_an_empty_form_claims_nothing(cgi: CgiTarget) -> None:
+    """Somebody who has just arrived sees neither a result nor an error."""
+    for reply in cgi.run_all([CgiRequest(), CgiRequest(query="&&")]):
+        expect_arrival(reply)
+
+
+@check("page/bare", points=1, source="kit rule")
+def test_a_bare_environment_is_enough(cgi: CgiTarget) -> None:
+    """Without REQUEST_METHOD and QUERY_STRING, and in any directory, the program shows the form."""
+    names = tuple(CgiRequest().variables(cgi.script_name))
+    reply = cgi.run(CgiRequest(meta=tuple((name, None) for name in names), elsewhere=True))
+    expect(reply).status(200).that(bool(read_page(reply).all("form")), expected="a page with a <form>")

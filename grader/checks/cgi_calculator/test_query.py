@@ -1,0 +1,161 @@
+"""From the query string to the fields."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from grader.checks.cgi_calculator.pages import expect_arrival, expect_kept
+from grader.checks.cgi_calculator.questions import Piece, pieces, typed_texts
+from grader.engine import check, expect, fuzz
+from grader.sandbox.worker import Raised
+from grader.target.cgi import CgiRequest, CgiTarget
+from grader.target.function import Module
+
+MALFORMED = ("%", "100%", "%4", "%zz", "%4g", "a%%41", "%+5", "% 5", "%-1", "%u0041", "%0x")
+NOT_UTF_8 = ("%FF", "%C3", "a%C3%28", "%C0%AF", "%ED%A0%80", "%F5%80%80%80")
+CONTROL = ("%00", "a%0D%0Ab", "%7F", "%1b", "%09")
+
+
+def queries(values: tuple[str, ...]) -> list[CgiRequest]:
+    """Each value as the user's name, escapes and all."""
+    return [CgiRequest(query=f"user={value.replace(' ', '+')}") for value in values]
+
+
+@check("query/decode", points=2, source="RFC 3986 section 2.1")
+@fuzz(piece=pieces())
+def test_every_encoding_of_a_text_reads_the_same(module: Module, piece: Piece) -> None:
+    """A + is a space, %XX in either case is a byte, and the bytes are UTF-8."""
+    expect(module.call("percent_decode", piece.raw)).returns(piece.text)
+
+
+@check("query/refuse", points=1, source="kit rule", needs=("query/decode",))
+def test_what_cannot_be_decoded_is_refused(module: Module) -> None:
+    """A malformed escape, bytes that are not UTF-8 and control characters raise HttpError 400."""
+    for raw in (*MALFORMED, *NOT_UTF_8, *CONTROL):
+        expect(module.call("percent_decode", raw.encode("ascii"))).raises("HttpError", status=400)
+
+
+@check("query/pairs", points=2, source="kit rule", needs=("query/decode",))
+@fuzz(
+    pairs=st.lists(st.tuples(pieces(1, 4), pieces(0, 6)), max_size=6),
+    empties=st.lists(st.integers(0, 2), min_size=7, max_size=7),
+)
+def test_pairs_come_back_in_order(module: Module, pairs: list[tuple[Piece, Piece]], empties: list[int]) -> None:
+    """Names and values come back in order; the first = ends a name; empty pieces are skipped."""
+    raw = b"&" * empties[0]
+    for (name, value), extra in zip(pairs, empties[1:], strict=False):
+        raw += name.raw + (b"=" + value.raw if value.raw or extra else b"") + b"&" * (1 + extra)
+    wanted = [(name.text, value.text) for name, value in pairs]
+    expect(module.call("split_pairs", raw)).returns_sequence(wanted)
+    expect(module.call("split_pairs", b"a=2=3&b&c=&=d;e=5")).returns_sequence(
+        [("a", "2=3"), ("b", ""), ("c", ""), ("", "d;e=5")]
+    )
+
+
+@check("query/any-bytes", points=1, source="kit rule", needs=("query/pairs",))
+@fuzz(raw=st.binary(max_size=20) | st.text("%=&+aF0;", max_size=20).map(str.encode))
+def test_any_bytes_are_pairs_or_refused(module: Module, raw: bytes) -> None:
+    """Whatever the bytes, they are pairs of texts or raise HttpError 400."""
+    called = module.call("split_pairs", raw)
+    if isinstance(called, Raised):
+        expect(called).raises("HttpError", status=400)
+    else:
+        expect(called).returns_that(_are_pairs, "a list of (name, value) tuples, both str")
+
+
+def _are_pairs(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(item, str) for item in pair)
+        for pair in value
+    )
+
+
+@check("query/fields", points=2, source="kit rule")
+@fuzz(
+    user=typed_texts(),
+    operands=st.lists(typed_texts(6) | st.just(""), max_size=6),
+    operation=st.sampled_from(["add", "div", "ADD", "", "x y"]),
+    others=st.sampled_from([[], [("User", "no"), ("", "no")], [("operands", "5"), ("x", "")]]),
+    margin=st.sampled_from(["", " ", "   "]),
+    order=st.permutations(range(4)),
+)
+def test_the_fields_are_found(
+    module: Module, user: str, operands: list[str], operation: str, others: list[tuple[str, str]],
+    margin: str, order: list[int],
+) -> None:  # fmt: skip
+    """user, operands and operation are found in any order; blanks count as not sent; others are ignored."""
+    groups = [
+        [("user", margin + user + margin)],
+        [("operand", margin + operand) for operand in operands],
+        [("operation", operation + margin)],
+        others,
+    ]
+    pairs = [pair for place in order for pair in groups[place]]
+    expect(module.call("read_fields", pairs)).returns_sequence(
+        [user, [operand for operand in operands if operand], operation]
+    )
+
+
+@check("query/user", points=2, source="RFC 3986 section 2.1")
+def test_a_name_is_decoded(cgi: CgiTarget) -> None:
+    """A name in the query string is in the form, decoded: + is a space, %XX a byte, the bytes are UTF-8."""
+    reply = cgi.get("user=J%C3%B6rg+%2b+Zo%c3%ab+%F0%9F%93%9a")
+    expect(reply).status(200)
+    expect_kept(reply, "J\u00f6rg + Zo\u00eb \U0001f4da", [], None)
+
+
+@check("query/separators", points=1, source="kit rule", needs=("query/user",))
+def test_escaped_separators_are_data(cgi: CgiTarget) -> None:
+    """%26 and %3D are data; so are a second = and a ;."""
+    escaped, plain = cgi.run_all(queries(("a%26b%3Dc", "a=b;c")))
+    expect_kept(escaped, "a&b=c", [], None)
+    expect_kept(plain, "a=b;c", [], None)
+
+
+@check("query/others", points=1, source="kit rule", needs=("query/user",))
+def test_other_fields_are_ignored(cgi: CgiTarget) -> None:
+    """Fields of other names, empty pieces and names without = are ignored."""
+    reply = cgi.get("&&User=no&USER=no&x=1&flag&operands=5&=7&user=yes&&")
+    expect_kept(reply, "yes", [], None)
+    expect_arrival(reply)
+
+
+@check("query/blanks", points=1, source="kit rule", needs=("query/user",))
+def test_spaces_around_a_value_are_dropped(cgi: CgiTarget) -> None:
+    """Spaces around a value are dropped, and a blank field counts as not sent."""
+    reply = cgi.get("user=%20+Ann+Lee++&operand=&operand=++&operation=")
+    expect_arrival(reply)
+    page = expect_kept(reply, "Ann Lee", [], None)
+    value = "".join(page.values("user"))
+    expect(reply).that(value == "Ann Lee", expected="user 'Ann Lee' in the form", got=f"user {value!r} in the form")
+
+
+@check("query/malformed", points=2, source="kit rule", needs=("query/user",))
+def test_a_malformed_escape_is_refused(cgi: CgiTarget) -> None:
+    """A % without two hex digits after it gets status 400, in a name or a value."""
+    for reply in cgi.run_all([*queries(("100%", "%zz", "%4", "%+5")), CgiRequest(query="%zz=1")]):
+        expect(reply).status(400)
+
+
+@check("query/not-utf-8", points=1, source="kit rule", needs=("query/user",))
+def test_what_is_no_text_is_refused(cgi: CgiTarget) -> None:
+    """Bytes that are not UTF-8, and control characters, get status 400."""
+    for reply in cgi.run_all(queries(("%FF", "%C3", "a%0D%0Ab", "%00"))):
+        expect(reply).status(400)
+
+
+@check("query/limits", points=1, source="kit rule", needs=("query/user",))
+def test_a_name_has_limits(cgi: CgiTarget) -> None:
+    """user has at most 100 characters; it and operation come at most once; else the status is 400."""
+    longest = "%C3%A9" * 100
+    fine, *refused = cgi.run_all(
+        [
+            CgiRequest(query=f"user={longest}"),
+            CgiRequest(query=f"user={longest}x"),
+            CgiRequest(query="user=a&user=b"),
+            CgiRequest(query="operand=1&operand=2&operation=add&operation=sub"),
+        ]
+    )
+    expect(fine).status(200)
+    for reply in refused:
+        expect(reply).status(400)

@@ -1,0 +1,66 @@
+"""What strangers send to the whole calculator."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from hypothesis import strategies as st
+
+from grader.checks.cgi_calculator.pages import Page, expect_kept, expect_result, is_html_in_utf_8, read_page
+from grader.checks.cgi_calculator.questions import encode, query
+from grader.engine import check, expect, fuzz
+from grader.target.cgi import CgiRequest, CgiTarget, post_request
+
+MARKUP = ('"><kit-mark>', "'><kit-mark>", "</form><kit-mark a='", "&lt;kit-mark&gt;", "<script>kit()</script>", "<!--")
+
+
+@check("whole/escaped", points=2, source="kit rule", needs=("arithmetic/keeps",))
+def test_markup_stays_text(cgi: CgiTarget) -> None:
+    """Markup in any field stays text: no tag comes of it, and the form keeps it as typed."""
+    requests = [CgiRequest(query=query("add", text, "1" + text, user=text)) for text in MARKUP]
+    requests += [CgiRequest(query=query(MARKUP[0], "1", "2")), CgiRequest(query=query("add", "1", "2", user=MARKUP[0]))]
+    replies = cgi.run_all(requests)
+    for reply in replies:
+        expect(reply).that(not tags_of(read_page(reply)), expected="a page without a tag from the request")
+    for text, reply in zip(MARKUP, replies, strict=False):
+        expect_kept(reply, text, [text, "1" + text], "add")
+
+
+def tags_of(page: Page) -> list[str]:
+    """The tags that came from the request."""
+    return [e.tag for e in page.elements if e.tag == "kit-mark" or (e.tag == "script" and "kit()" in e.text)]
+
+
+@check("whole/form-works", points=2, source="kit rule", needs=("page/form", "arithmetic/add"))
+def test_the_form_on_the_page_works(cgi: CgiTarget) -> None:
+    """The form, filled in and sent as a browser does, gives the result."""
+    page = read_page(cgi.get())
+    form = next(form for form in page.all("form"))
+    method, encoding = form.get("method", "get").lower(), form.get("enctype", "application/x-www-form-urlencoded")
+    sent = urlencode(page.fill("Ann", ["2", "0.5"], "mul"))
+    reply = cgi.post(sent.encode(), content_type=encoding) if method == "post" else cgi.get(sent)
+    expect_kept(reply, "Ann", ["2", "0.5"], "mul")
+    expect_result(reply, "1")
+
+
+NAMES = st.sampled_from(["user", "operand", "operand", "operation", "x", "", "%6fperand", "a%ff", "%"])
+SCRAPS = st.sampled_from(
+    ["1", "2.5", "0", "add", "div", "%2B1", "1e5", "%", "%e2%82%ac", "%80", "=", "&&", "+", "%00", "nan"]
+)
+STRANGE_QUERIES = st.lists(st.tuples(NAMES, st.lists(SCRAPS, max_size=2).map("".join)), max_size=5).map(
+    lambda pairs: "&".join(f"{name}={value}" for name, value in pairs)
+)
+
+
+@check("whole/strangers", points=2, source="kit rule", needs=("arithmetic/add", "query/malformed", "post/form"))
+@fuzz(
+    share=0.06,
+    queries=st.lists(STRANGE_QUERIES | st.text(" !%&+=;'\"<>e0", max_size=12).map(encode), min_size=1, max_size=4),
+    bodies=st.lists(st.binary(max_size=24) | STRANGE_QUERIES.map(str.encode), min_size=1, max_size=2),
+)
+def test_strangers_get_an_answer(cgi: CgiTarget, queries: list[str], bodies: list[bytes]) -> None:
+    """Whatever is sent, the reply is a page with status 200 or 400, never a traceback."""
+    requests = [CgiRequest(query=query) for query in queries] + [post_request(body) for body in bodies]
+    for reply in cgi.run_all(requests):
+        expect(reply).status(200, 400).header_that("Content-Type", is_html_in_utf_8, "text/html; charset=utf-8")
+        expect(reply).body_lacks("Traceback (most recent call last)")
