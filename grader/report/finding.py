@@ -148,12 +148,18 @@ def _rule(why: str, outcome: Outcome, case: Case) -> str:
 
 
 def blocker(outcome: Outcome, card: ExerciseCard) -> str:
-    """The id of the check that must pass before this one is run."""
-    open_ids = {other.check.id for other in card.outcomes if other.verdict is not Verdict.PASSED}
-    first = next((need for need in outcome.check.needs if need in open_ids), None)
-    if first is None and outcome.finding is not None:
-        first = outcome.finding.expected.removesuffix(" passes first")
-    return first or "an earlier check"
+    """The id of the check to mend first: followed from check to check, as long as these are blocked themselves."""
+    open_ones = {other.check.id: other for other in card.outcomes if other.verdict is not Verdict.PASSED}
+    at = outcome
+    for _ in card.outcomes:
+        need = next((need for need in at.check.needs if need in open_ones), None)
+        if need is None:
+            break
+        at = open_ones[need]
+        if at.verdict is not Verdict.BLOCKED:
+            return at.check.id
+    # What it waits for was run but not asked for, so it is not on the card.
+    return at.finding.expected.removesuffix(" passes first") if at.finding else at.check.id
 
 
 def put_output(page: Page, label: str, output: str, case: Case) -> None:

@@ -11,7 +11,6 @@ that the words do not say. A report with a broken check has no score anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -24,6 +23,8 @@ BAR = 11
 LONGEST_ID = 28
 IN_FULL = (Verdict.FAILED, Verdict.TIMEOUT, Verdict.CRASHED, Verdict.BROKEN)
 BROKEN_SHOWN = 5
+LISTED = 3
+UNWRITTEN = " is yours to write"
 MEANINGS = {
     "process": "Your code ran apart from the grader and with limits, but as you: that stops accidents, not intent.",
 }
@@ -131,25 +132,33 @@ def _put_pair(page: Page, label: str, text: str) -> None:
 
 def _put_step(page: Page, step: Step, outcomes: tuple[Outcome, ...], case: Case) -> None:
     """A line: mark, id, title, how far it is, points."""
-    verdicts = {outcome.verdict for outcome in outcomes}
     points = sum(outcome.points for outcome in outcomes)
     worth = sum(outcome.check.points for outcome in outcomes)
     column = min(LONGEST_ID, max(cell_len(other.id) for other in case.card.exercise.steps))
-    state, style = _bar(page, points, worth)
-    if len(verdicts) == 1 and verdicts & {Verdict.NOT_STARTED, Verdict.BLOCKED}:
-        sign, style = page.marks.waiting, "dim"
-        state = next(iter(verdicts)).value.ljust(BAR)
-    elif verdicts == {Verdict.PASSED}:
-        sign, style = page.marks.passed, "green"
-    else:
-        sign = page.marks.failed
+    text, style = _bar(page, points, worth)
+    match _state(outcomes):
+        case Verdict.PASSED:
+            sign, style = page.marks.passed, "green"
+        case Verdict.NOT_STARTED | Verdict.BLOCKED as idle:
+            sign, style = page.marks.waiting, "dim"
+            text = idle.value.ljust(BAR)
+        case _:
+            sign = page.marks.failed
     score = f"{points:>3} of {worth:<3}" if case.scored else ""
     name = step.id.ljust(column)
     quiet = "dim" if style == "dim" else ""
     left = [(f"  {sign} ", STYLES[Verdict.FAILED] if sign == page.marks.failed else style), (name, quiet)]
     if page.width >= NARROW:
         left.append((f"  {step.title}", quiet))
-    _put_between(page, left, [(state, style), (score, quiet)])
+    _put_between(page, left, [(text, style), (score, quiet)])
+
+
+def _state(outcomes: tuple[Outcome, ...]) -> Verdict | None:
+    """PASSED, NOT_STARTED (nothing is written) or BLOCKED when that is true of the whole step, else None."""
+    verdicts = {outcome.verdict for outcome in outcomes}
+    if verdicts <= {Verdict.NOT_STARTED, Verdict.BLOCKED}:
+        return Verdict.NOT_STARTED if Verdict.NOT_STARTED in verdicts else Verdict.BLOCKED
+    return Verdict.PASSED if verdicts == {Verdict.PASSED} else None
 
 
 def _bar(page: Page, points: int, worth: int) -> tuple[str, str]:
@@ -171,33 +180,39 @@ def _put_between(page: Page, left: list[tuple[str, str]], right: list[tuple[str,
 
 
 def _put_others(page: Page, rest: list[Outcome], case: Case) -> None:
-    """The other open checks, a line each; those of one step that wait for the same thing share a line."""
+    """The other open checks: a line for each that failed, and one per step for all that wait or are not written.
+
+    A step of which nothing is written has no line here: its own line says so.
+    """
     column = min(LONGEST_ID, max(cell_len(outcome.check.id) for outcome in rest))
-    for (verdict, step, reason), group in groupby(rest, lambda outcome: _waiting(outcome, case)):
-        outcomes = list(group)
-        if verdict not in (Verdict.NOT_STARTED, Verdict.BLOCKED):
-            for outcome in outcomes:
+    for step in case.card.exercise.steps:
+        here = [outcome for outcome in rest if outcome.check.step == step.id]
+        blocked = [outcome for outcome in here if outcome.verdict is Verdict.BLOCKED]
+        unwritten = [outcome for outcome in here if outcome.verdict is Verdict.NOT_STARTED]
+        for outcome in here:
+            if outcome not in blocked and outcome not in unwritten:
                 _put_other(page, outcome, column, case)
+        if _state(case.card.step_outcomes(step)) is Verdict.NOT_STARTED:
             continue
-        step_is_idle = all(other.verdict is Verdict.NOT_STARTED for other in case.card.step_outcomes(step))
-        if not (step_is_idle and verdict is Verdict.NOT_STARTED):  # else the step's own line says it
-            number = len(outcomes)
-            what = outcomes[0].check.id if number == 1 else f"{number} checks of {step.id}"
-            sign = f"  {page.marks.waiting} {verdict.value:<11}  "
-            page.prose(f"{what}: {reason}", "dim", indent=len(sign), first=(sign, "dim"))
+        if unwritten:
+            todo = dict.fromkeys(outcome.finding.expected for outcome in unwritten if outcome.finding)
+            _put_waiting(page, unwritten, ":", _listed([text.removesuffix(UNWRITTEN) for text in todo]))
+        if blocked:
+            first = dict.fromkeys(blocker(outcome, case.card) for outcome in blocked)
+            _put_waiting(page, blocked, " waits for" if len(blocked) == 1 else " wait for", _listed(list(first)))
 
 
-def _waiting(outcome: Outcome, case: Case) -> tuple[Verdict, Step, str]:
-    """What the outcomes that share a line have in common: verdict, step, and the reason in words."""
-    step = case.card.exercise.step_of(outcome.check)
-    match outcome.verdict:
-        case Verdict.BLOCKED:
-            reason = f"{blocker(outcome, case.card)} comes first"
-        case Verdict.NOT_STARTED:
-            reason = outcome.finding.expected if outcome.finding else ""
-        case _:
-            reason = ""
-    return outcome.verdict, step, reason
+def _put_waiting(page: Page, outcomes: list[Outcome], verb: str, names: str) -> None:
+    check = outcomes[0].check
+    what = check.id if len(outcomes) == 1 else f"{len(outcomes)} checks of {check.step}"
+    sign = f"  {page.marks.waiting} {outcomes[0].verdict.value:<11}  "
+    page.prose(f"{what}{verb} {names}", "dim", indent=len(sign), first=(sign, "dim"))
+
+
+def _listed(names: list[str]) -> str:
+    """'a', 'a and b', 'a, b and c', 'a, b, c and 4 more'; of no names, ''."""
+    shown = names if len(names) <= LISTED else [*names[:LISTED], f"{len(names) - LISTED} more"]
+    return " and ".join(part for part in (", ".join(shown[:-1]), *shown[-1:]) if part)
 
 
 def _put_other(page: Page, outcome: Outcome, column: int, case: Case) -> None:
@@ -217,7 +232,7 @@ def _put_score(page: Page, card: Scorecard) -> None:
     if len(card.cards) > 1:
         column = max(cell_len(each.exercise.id) for each in card.cards)
         for each in card.cards:
-            state, style = _state(each)
+            state, style = _standing(each)
             worth = f"  {each.points:>3} of {each.max_points:<3}  "
             page.put((each.exercise.id.ljust(column), ""), (worth, ""), (state, style))
         page.gap()
@@ -235,7 +250,7 @@ def _put_score(page: Page, card: Scorecard) -> None:
         page.prose(f"{score}{part} {dot} next: {nearest.exercise}/{nearest.step}", "bold")
 
 
-def _state(card: ExerciseCard) -> tuple[str, str]:
+def _standing(card: ExerciseCard) -> tuple[str, str]:
     nearest = card.next_open
     if not card.outcomes:
         return "nothing was graded", "dim"

@@ -13,10 +13,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from grader.model import Exchange, ExerciseCard, Finding, Outcome, Scorecard, Settings, Verdict
-from grader.report.finding import quoted
+from grader.report.finding import blocker, quoted
 from grader.report.layout import crop, literal, wrap
 from grader.report.safe import head_and_tail, neutral
-from grader.report.text import render
+from grader.report.text import _listed, render
 from grader.tests.report.cards import all_cards, exercise, scorecard
 from grader.tests.report.golden import FOLDER, reports
 
@@ -131,8 +131,28 @@ def test_verdicts_are_told_apart_in_words(name: str, word: str) -> None:
 
 
 def test_a_blocked_check_says_what_comes_first() -> None:
-    assert "static/missing: static/index comes first" in show("timeout")
-    assert "2 checks of keep-alive: static/index comes first" in show("timeout")
+    assert "static/missing waits for static/index" in show("timeout")
+    assert "2 checks of keep-alive wait for static/index" in show("timeout")
+
+
+def test_a_chain_of_blocked_checks_names_its_beginning() -> None:
+    card = _with(
+        {
+            "static/index": (Verdict.FAILED, None),
+            "static/missing": (Verdict.BLOCKED, None),
+            "keep-alive/twice": (Verdict.BLOCKED, None),
+        }
+    )
+    twice = card.outcomes[7]
+    chained = replace(twice, check=replace(twice.check, needs=("static/missing",)))
+    circular = replace(twice, check=replace(twice.check, needs=(twice.check.id,)))
+    assert blocker(chained, card) == "static/index"
+    assert blocker(circular, replace(card, outcomes=(circular,))) == "keep-alive/twice"
+
+
+def test_names_are_listed_as_a_sentence_has_them() -> None:
+    for count, shown in enumerate(["", "a", "a and b", "a, b and c", "a, b, c and 1 more"]):
+        assert _listed(list("abcd"[:count])) == shown
 
 
 def test_what_concerns_a_whole_exercise_is_said_once() -> None:
@@ -264,7 +284,7 @@ def test_a_long_exchange_shows_the_last_pieces_whole_and_counts_the_rest() -> No
 
 
 def test_a_step_that_is_half_written_says_what_is_left() -> None:
-    assert "static/index: resolve() is yours to write" in show("half-written")
+    assert "not started  static/index: resolve()\n" in show("half-written")
     assert "keep-alive:" not in show("half-written")
 
 
