@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from grader.job import Job
 from grader.model import Exercise
+from grader.sandbox.isolation import child_uid
+from grader.sandbox.scratch import give_to
 from grader.sandbox.spawn import Site
 from grader.target.cgi import CgiTarget
 from grader.target.function import Module
+from grader.target.site import SiteTarget
+from grader.target.socket import SocketTarget
+from grader.target.webroot import Webroot, build_webroot
+from grader.target.wsgi import WsgiTarget
 
 
 class SubmissionFixtures:
@@ -30,3 +37,48 @@ class SubmissionFixtures:
     def cgi(self) -> CgiTarget:
         """The main file as a CGI program."""
         return CgiTarget(self._site, self._exercise.main)
+
+    @pytest.fixture(scope="session")
+    def webroot(self) -> Webroot:
+        """This run's copy of the files that servers serve."""
+        return build_webroot(Path(self._job.kit) / "webroot", self._site.scratch / "served")
+
+    @pytest.fixture(scope="session")
+    def server(self, webroot: Webroot) -> Iterator[SocketTarget]:
+        """The main file as a socket server, shared by the checks of an exercise."""
+        server = SocketTarget(self._site, self._exercise.main, webroot)
+        yield server
+        server.close()
+
+    @pytest.fixture
+    def fresh_server(self, webroot: Webroot) -> Iterator[SocketTarget]:
+        """A server that no other check has used."""
+        server = SocketTarget(self._site, self._exercise.main, webroot)
+        yield server
+        server.close()
+
+    @pytest.fixture(scope="session")
+    def impatient_server(self, webroot: Webroot) -> Iterator[SocketTarget]:
+        """A server that waits half a second for its clients and scripts."""
+        server = SocketTarget(self._site, self._exercise.main, webroot, ["--timeout", "0.5"])
+        yield server
+        server.close()
+
+    @pytest.fixture(scope="session")
+    def wsgi(self, module: Module) -> WsgiTarget:
+        """The main file as a WSGI application, in the worker of `module`."""
+        return WsgiTarget(module, self._site.submission)
+
+    @pytest.fixture(scope="session")
+    def site(self) -> SiteTarget:
+        """The main file as a web server of its own, to be started and killed."""
+        return SiteTarget(self._site, self._exercise.main)
+
+    @pytest.fixture(scope="session")
+    def folder(self) -> Path:
+        """An empty folder that the submission can write to."""
+        folder = self._site.scratch / "files"
+        folder.mkdir()
+        if self._site.isolation == "landlock":
+            give_to(folder, child_uid())
+        return folder

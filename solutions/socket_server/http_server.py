@@ -377,18 +377,22 @@ def response_head(status: int, fields: Fields) -> bytes:
     return "".join(lines).encode("latin-1")
 
 
-def error_response(error: HttpError) -> Response:
-    """Make a small page that says what went wrong: a Response with error.status and error.fields.
+def error_page(status: int, message: str) -> bytes:
+    """Make a small page that says what went wrong: 404, "No <b> here." -> b"<!DOCTYPE html>...".
 
-    The page is HTML, its charset is named, and it shows the status and error.message, escaped.
+    HTML in UTF-8 that shows the status and the message; the message is text, so it is escaped.
     """
-    title = f"{error.status} {REASONS.get(error.status, '')}"
-    page = (
-        f'<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<h1>{title}</h1><p>{html.escape(error.message)}</p></html>\n"
-    )
+    title = f"{status} {REASONS.get(status, '')}"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
+        f"<body><h1>{title}</h1><p>{html.escape(message)}</p></body></html>\n"
+    ).encode()
+
+
+def error_response(error: HttpError) -> Response:
+    """The answer that tells of an error."""
     fields = [("Content-Type", "text/html; charset=utf-8"), *error.fields]
-    return Response(error.status, fields, page.encode())
+    return Response(error.status, fields, error_page(error.status, error.message))
 
 
 # ---- step paths ----------------------------------------------------------------------------------

@@ -1,0 +1,193 @@
+"""Programs: as functions, then over the wire."""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import strategies as st
+
+from grader.checks.socket_server.wire import Fields, chunked, last, request, tokens, values
+from grader.engine import check, expect, fuzz
+from grader.sandbox.worker import Returned
+from grader.target.function import Module
+from grader.target.http1 import HttpReply
+from grader.target.socket import SocketTarget
+from grader.target.webroot import SOURCE_CANARY
+
+SCRIPTS = {
+    "/cgi-bin/calc.py/a/b": ("/cgi-bin/calc.py", "/a/b"),
+    "/cgi-bin/calc.py": ("/cgi-bin/calc.py", ""),
+    "/make_time.py": ("/make_time.py", ""),
+    "/make_time.py/": ("/make_time.py", "/"),
+    "/MAKE.PY/x.py": ("/MAKE.PY", "/x.py"),
+    "/cgi-bin/a b.Py/": ("/cgi-bin/a b.Py", "/"),
+    "/": None,
+    "/notes.txt": None,
+    "/docs/example.py": None,
+    "/cgi-bin/": None,
+    "/cgi-bin": None,
+    "/cgi-bin/old/x.py": None,
+    "/cgi-bin/notes.txt": None,
+    "/a/cgi-bin/x.py": None,
+    "/py": None,
+    "/x.pyc": None,
+    "/x.py.txt": None,
+}
+LEFT_OUT = ("content-length", "transfer-encoding", "connection", "authorization", "proxy", "x_a")
+OUTPUTS: dict[bytes, tuple[int, Fields, bytes]] = {
+    b"Content-Type: text/plain\n\nhello": (200, [("content-type", "text/plain")], b"hello"),
+    b"Content-Type: text/plain\r\n\r\na\r\n\r\nb": (200, [("content-type", "text/plain")], b"a\r\n\r\nb"),
+    b"Status: 404 Gone away\nX-A: 1\nX-A: 2\n\n": (404, [("x-a", "1"), ("x-a", "2")], b""),
+    b"status:201\r\nContent-Type: a/b\n\r\n\n": (201, [("content-type", "a/b")], b"\n"),
+    b"Location: http://a/\n\n": (302, [("location", "http://a/")], b""),
+    b"Status: 301 x\nLocation: /b\n\nx": (301, [("location", "/b")], b"x"),
+    b"Content-Type: a/b\nContent-Length: 5\nConnection: close\nTransfer-Encoding: chunked\nServer: x\nDate: y\n\n12": (
+        200, [("content-type", "a/b")], b"12"),
+}  # fmt: skip
+BAD_OUTPUTS = (
+    b"", b"hello", b"hello\n\n", b"\nhello", b"Content-Type: text/plain\n", b"Content-Type text/plain\n\n",
+    b"X-A: 1\n\n",
+    b"Status: OK\n\n", b"Status: 99\n\n", b"Status: 700\n\n", b"Status: 100\n\n", b"Status: 2000\n\n", b"Status:\n\n",
+    b"Content-Type : a/b\n\n", b"Content-Type: a/b\n x\n\n", b"Content-Type: a\x00b\n\n",
+    b"Content-Type: a/b\rX: y\n\n", b"Traceback\n\n\n",
+)  # fmt: skip
+
+
+def run(server: SocketTarget, target: str, *fields: str, method: str = "GET", body: bytes = b"") -> HttpReply:
+    """One request to a script."""
+    return server.exchange(last(target, *fields, method=method, body=body), method=method)
+
+
+def variables(reply: HttpReply) -> dict[str, str]:
+    """What show.py printed: its environment, its folder and its body."""
+    expect(reply).status(200)
+    return dict(line.split("=", 1) for line in reply.text.splitlines() if "=" in line)
+
+
+@check("cgi/script", points=1, source="kit rule")
+def test_which_paths_are_scripts(module: Module) -> None:
+    """split_script() finds a .py in the root folder or in /cgi-bin, and what follows it; elsewhere there is none."""
+    for path, expected in SCRIPTS.items():
+        called = module.call("split_script", path)
+        if expected is None:
+            expect(called).returns(None)
+        else:
+            expect(called).returns_sequence(list(expected))
+
+
+@check("cgi/variables", points=1, source="RFC 3875 section 4.1.18")
+@fuzz(share=0.4, pairs=st.lists(st.tuples(tokens.map(str.lower) | st.sampled_from(LEFT_OUT), values), max_size=5))
+def test_header_fields_become_variables(module: Module, pairs: Fields) -> None:
+    """header_variables() makes HTTP_... variables of header fields, joins repeats, and leaves the dangerous out."""
+    expected: dict[str, str] = {}
+    for name, value in [*pairs, ("content-type", "a/b"), ("accept", "1"), ("accept", "2"), ("x-a", "3")]:
+        if name not in LEFT_OUT and "_" not in name:
+            key = "CONTENT_TYPE" if name == "content-type" else "HTTP_" + name.upper().replace("-", "_")
+            expected[key] = f"{expected[key]}, {value}" if key in expected else value
+    fields = [*pairs, ("content-type", "a/b"), ("accept", "1"), ("accept", "2"), ("x-a", "3")]
+    expect(module.call("header_variables", fields)).returns(expected)
+
+
+@check("cgi/output", points=1, source="RFC 3875 section 6")
+@fuzz(share=0.2, noise=st.binary(max_size=30))
+def test_the_output_of_a_script(module: Module, noise: bytes) -> None:
+    """parse_script_output() takes status, fields and content apart, or raises HttpError with status 502."""
+    for output, expected in OUTPUTS.items():
+        expect(module.call("parse_script_output", output)).returns_sequence(list(expected))
+    for output in BAD_OUTPUTS:
+        expect(module.call("parse_script_output", output)).raises("HttpError", status=502)
+    called = module.call("parse_script_output", b"Content-Type: a/b\n" + noise)
+    if not isinstance(called, Returned):
+        expect(called).raises("HttpError", status=502)
+
+
+@check("cgi/run", points=1, source="kit rule", needs=("serve/file",))
+def test_a_script_is_run(server: SocketTarget) -> None:
+    """/make_time.py and scripts in /cgi-bin are run for each request, and their output is the answer."""
+    reply = run(server, "/make_time.py?a=b&c")
+    expect(reply).status(200).body_has("It is ", "(UTC)", "a=b&c").header("Content-Type", "text/plain; charset=utf-8")
+    reply = run(server, "/cgi-bin/large.py")
+    expect(reply).status(200).that(len(reply.body) == 300_000, expected="300000 bytes", got=f"{len(reply.body)} bytes")
+    with server.connect() as client:
+        reply = client.send(last("/make_time.py", method="HEAD")).reply("HEAD")
+        expect(reply).status(200)
+        rest = client.rest()
+        expect(reply).that(not rest, expected="no content in the answer to HEAD", got=repr(rest[:200]))
+
+
+@check("cgi/environment", points=1, source="RFC 3875 section 4.1", needs=("cgi/run",))
+def test_the_environment_of_a_script(server: SocketTarget) -> None:
+    """A script finds the request in its environment, and nothing of the server's own environment."""
+    target = "/cgi-bin/show.py/extra%20path/b?x=%20y"
+    reply = run(server, target, "X-One: 1", "X-One: 2", "Proxy: evil", "X_Under: 1", "Content-Type: a/b")
+    found = variables(reply)
+    expected = {
+        "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/cgi-bin/show.py",
+        "QUERY_STRING": "x=%20y",
+        "PATH_INFO": "/extra path/b", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "localhost",
+        "SERVER_PORT": str(server.port),
+        "REMOTE_ADDR": "127.0.0.1", "HTTP_X_ONE": "1, 2", "HTTP_HOST": "localhost", "CONTENT_TYPE": "a/b",
+    }  # fmt: skip
+    for name, value in expected.items():
+        got = f"{name}={found[name]}" if name in found else f"no variable {name}"
+        expect(reply).that(found.get(name) == value, expected=f"{name}={value}", got=got)
+    for name in ("HTTP_PROXY", "HTTP_X_UNDER", "CONTENT_LENGTH", "HOME"):
+        expect(reply).that(name not in found, expected=f"no variable {name}", got=f"{name}={found.get(name)}")
+    folder = str(server.webroot.root / "cgi-bin")
+    expect(reply).that(found.get("CWD") == folder, expected="the script's own folder as current directory")
+    empty = variables(run(server, "/cgi-bin/show.py"))
+    expect.that(empty.get("QUERY_STRING") == "", expected="an empty QUERY_STRING", got=repr(empty.get("QUERY_STRING")))
+
+
+@check("cgi/body", points=1, source="RFC 3875 section 4.2", needs=("cgi/run",))
+def test_a_script_reads_the_body(server: SocketTarget) -> None:
+    """A POST's body reaches the script's standard input without its framing, and CONTENT_LENGTH is its length."""
+    body = b"user=j\xc3\xb6&x=%41\r\n\0"
+    framings = (
+        (f"Content-Length: {len(body)}", body),
+        ("Transfer-Encoding: chunked", chunked([body[:5], body[5:]], ";ext=1", [("T", "1")])),
+    )
+    for field, sent in framings:
+        found = variables(run(server, "/cgi-bin/show.py", field, method="POST", body=sent))
+        for name, value in (("REQUEST_METHOD", "POST"), ("CONTENT_LENGTH", str(len(body))), ("BODY", repr(body))):
+            got = f"{name}={found[name]}" if name in found else f"no variable {name}"
+            expect.that(found.get(name) == value, expected=f"{name}={value}", got=got)
+
+
+@check("cgi/answers", points=1, source="RFC 3875 section 6", needs=("cgi/run",))
+def test_what_a_script_answers(server: SocketTarget) -> None:
+    """A script's Status, Location and fields are passed on; output that is no response gets 502 (or 500)."""
+    expect(run(server, "/cgi-bin/gone.py")).status(410).header("X-Why", "moved on").body_has("not here")
+    expect(run(server, "/cgi-bin/moved.py")).status(302).header("Location", "http://example.org/new")
+    for name in ("crash", "silent", "split"):
+        expect(run(server, f"/cgi-bin/{name}.py")).status(502, 500).no_header("Set-Cookie").body_lacks("Traceback")
+    for method in ("PUT", "DELETE"):
+        reply = run(server, "/make_time.py", "Content-Length: 0", method=method)
+        expect(reply).status(405).header_that("Allow", lambda value: "POST" in value, "a list with POST")
+
+
+@check("cgi/source", points=1, source="kit rule", needs=("cgi/run",))
+def test_the_text_of_a_program_is_never_sent(server: SocketTarget) -> None:
+    """A .py elsewhere is neither run nor shown, nor through a link; what is no .py in /cgi-bin is not run."""
+    for target in ("/docs/example.py", "/docs/example%2epy", "/docs/example.p%79", "/docs/../docs/example.py"):
+        expect(run(server, target)).status(403, 404).body_lacks(SOURCE_CANARY, "run by accident")
+    if server.webroot.links:
+        expect(run(server, "/peek.txt")).status(403, 404).body_lacks(SOURCE_CANARY)
+    expect(run(server, "/nothing.py")).status(404)
+    expect(run(server, "/cgi-bin/nothing.py/x")).status(404)
+    for target in ("/make_time.p%79", "/./make_time.py"):
+        expect(run(server, target)).status(200).body_has("It is ")
+
+
+@check("cgi/slow", points=1, source="kit rule", needs=("cgi/run",))
+def test_a_slow_script_is_ended(impatient_server: SocketTarget) -> None:
+    """A script that is not done after --timeout seconds is killed, and its client gets 504 (or 500, 502)."""
+    server = impatient_server
+    with server.connect() as client:
+        client.send(request("/cgi-bin/slow.py", "Connection: close"))
+        expect(server.exchange(last("/notes.txt"))).status(200)
+        expect(client.reply(timeout=6.0)).status(504, 502, 500)
+    end = time.monotonic() + 3.0
+    while (held := server.holdings()) is not None and held.children:
+        expect.that(time.monotonic() < end, expected="no child process after the answer", got=str(held))
+        expect(server.exchange(last("/notes.txt"))).status(200)

@@ -1,0 +1,222 @@
+"""Several requests on one connection, in whatever pieces they come."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from grader.checks.socket_server.wire import Fields, chunked, last, request
+from grader.engine import check, expect, fuzz
+from grader.target.connection import Connection
+from grader.target.function import Module
+from grader.target.http1 import HttpReply
+from grader.target.socket import SocketTarget
+from grader.target.transcript import show_bytes
+
+ALIVE: list[tuple[tuple[int, int], Fields, bool]] = [
+    ((1, 1), [], True),
+    ((1, 1), [("host", "a"), ("connection", "keep-alive")], True),
+    ((1, 1), [("connection", "close")], False),
+    ((1, 1), [("connection", "Close")], False),
+    ((1, 1), [("connection", "foo, close ,bar")], False),
+    ((1, 1), [("connection", "keep-alive"), ("connection", "CLOSE")], False),
+    ((1, 1), [("connection", "closed")], True),
+    ((1, 1), [("connection", "not-close")], True),
+    ((1, 1), [("x", "close")], True),
+    ((1, 0), [], False),
+    ((1, 0), [("connection", "foo")], False),
+    ((1, 0), [("connection", "Keep-Alive")], True),
+    ((1, 0), [("connection", "keep-alive, close")], False),
+    ((1, 3), [], True),
+]
+INNER = request("/data.json")
+# A request that is read in two ways -> the bytes; after the error the connection ends, and nobody answers INNER.
+SMUGGLED = {
+    "Content-Length and Transfer-Encoding": request(
+        "/notes.txt", "Content-Length: 4", "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n" + INNER
+    ),
+    "two different lengths": request(
+        "/notes.txt", f"Content-Length: {len(INNER)}", "Content-Length: 0", method="POST", body=INNER
+    ),
+    "a length with a sign": request("/notes.txt", "Content-Length: +0", method="POST", body=INNER),
+    "a length in hex": request("/notes.txt", "Content-Length: 0x0", method="POST", body=INNER),
+    "a length of two numbers": request("/notes.txt", "Content-Length: 0 0", method="POST", body=INNER),
+    "chunked, but not last": request("/notes.txt", "Transfer-Encoding: chunked, gzip", method="POST", body=INNER),
+    "an unknown coding": request("/notes.txt", "Transfer-Encoding: xchunked", method="POST", body=INNER),
+    "chunked in HTTP/1.0": request(
+        "/notes.txt", "Transfer-Encoding: chunked", "Connection: keep-alive", method="POST", version="HTTP/1.0",
+        body=b"0\r\n\r\n" + INNER,
+    ),
+    "a bad chunk": request("/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"xyz\r\n" + INNER),
+    "a chunk longer than its size": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"1\r\nabc\r\n0\r\n\r\n" + INNER
+    ),
+}  # fmt: skip
+
+
+def answers(client: Connection, methods: list[str]) -> list[HttpReply]:
+    """As many answers as there are methods, or fewer when the last of them says that the connection closes."""
+    replies: list[HttpReply] = []
+    for method in methods:
+        replies.append(client.reply(method))
+        if replies[-1].closes:
+            break
+    return replies
+
+
+@check("connections/keeps-alive", points=1, source="RFC 9112 section 9.3")
+def test_when_a_connection_stays_open(module: Module) -> None:
+    """keeps_alive() follows version and Connection, whose members may be in any case and several."""
+    for version, fields, expected in ALIVE:
+        expect(module.call("keeps_alive", version, fields)).returns(expected)
+
+
+@check("connections/sequence", points=1, source="RFC 9112 section 9.3", needs=("serve/file",))
+def test_requests_follow_one_another(server: SocketTarget) -> None:
+    """A connection is used for one request after another until an answer says Connection: close."""
+    names = ("notes.txt", "data.json", "nothing", "notes.txt")
+    with server.connect() as client:
+        for name in names:
+            reply = client.send(request("/" + name)).reply()
+            expect(reply).status(404 if name == "nothing" else 200)
+            if name != "nothing":
+                expect(reply).body((server.webroot.root / name).read_bytes())
+            if reply.closes:
+                client.rest()
+                break
+
+
+@check("connections/close", points=1, source="RFC 9112 section 9.6", needs=("serve/file",))
+def test_close_means_close(server: SocketTarget) -> None:
+    """After a request with Connection: close (one of several members, in any case) the connection ends."""
+    for field in ("Connection: close", "Connection: foo, Close"):
+        with server.connect() as client:
+            expect(client.send(request("/notes.txt", field) + INNER).reply()).status(200)
+            _nothing_follows(client)
+
+
+def _nothing_follows(client: Connection) -> None:
+    rest = client.rest()
+    expect.that(not rest, expected="the end of the connection, and no other answer", got=show_bytes(rest, 300))
+
+
+@check("connections/http10", points=1, source="RFC 9112 section 9.3", needs=("serve/file",))
+def test_http_1_0_closes_unless_asked(server: SocketTarget) -> None:
+    """An HTTP/1.0 connection ends after one answer, unless both sides say keep-alive."""
+    with server.connect() as client:
+        expect(client.send(request("/notes.txt", version="HTTP/1.0", host=None)).reply()).status(200)
+        _nothing_follows(client)
+    with server.connect() as client:
+        reply = client.send(request("/notes.txt", "Connection: keep-alive", version="HTTP/1.0")).reply()
+        expect(reply).status(200)
+        said = ",".join(reply.headers.get_all("Connection")).lower()
+        if "keep-alive" in said:
+            expect(client.send(INNER).reply()).status(200)
+        else:
+            _nothing_follows(client)
+
+
+kinds = st.sampled_from(["notes.txt", "data.json", "missing", "head", "length", "chunked"])
+
+
+def build(kind: str, final: bool) -> bytes:
+    """A request of one kind; the final one asks for the end of the connection."""
+    make = last if final else request
+    if kind in ("length", "chunked"):
+        body = chunked([INNER[:9], INNER[9:]], ";x=y", [("X", "1")]) if kind == "chunked" else INNER
+        field = "Transfer-Encoding: chunked" if kind == "chunked" else f"Content-Length: {len(INNER)}"
+        return make("/notes.txt", field, method="POST", body=body)
+    return make("/" + ("notes.txt" if kind == "head" else kind), method="HEAD" if kind == "head" else "GET")
+
+
+def expect_answers(server: SocketTarget, client: Connection, asked: list[str]) -> None:
+    """The answers to the requests of these kinds, in order."""
+    replies = answers(client, ["HEAD" if kind == "head" else "GET" for kind in asked])
+    statuses = {"missing": 404, "length": 405, "chunked": 405}
+    for kind, reply in zip(asked, replies, strict=False):
+        expect(reply).status(statuses.get(kind, 200))
+        if kind.endswith(("txt", "json")):
+            expect(reply).body((server.webroot.root / kind).read_bytes())
+    if len(replies) == len(asked):
+        _nothing_follows(client)
+
+
+@check("connections/pipeline", points=1, source="RFC 9112 section 9.3.2", needs=("serve/file",))
+@fuzz(share=0.3, asked=st.lists(kinds, min_size=2, max_size=8))
+def test_requests_sent_at_once_are_answered_in_order(server: SocketTarget, asked: list[str]) -> None:
+    """Requests that are sent all at once, with and without bodies, get their answers in the same order."""
+    stream = b"".join(build(kind, place == len(asked) - 1) for place, kind in enumerate(asked))
+    with server.connect() as client:
+        client.send(stream)
+        expect_answers(server, client, asked)
+
+
+@check("connections/cuts", points=1, source="RFC 9112 section 2.2", needs=("serve/file",))
+@fuzz(
+    share=0.3, asked=st.lists(kinds, min_size=1, max_size=3), cuts=st.lists(st.integers(1, 400), min_size=1, max_size=3)
+)
+def test_a_stream_may_be_cut_anywhere(server: SocketTarget, asked: list[str], cuts: list[int]) -> None:
+    """Requests that arrive in pieces, cut at any place, get the same answers."""
+    stream = b"".join(build(kind, place == len(asked) - 1) for place, kind in enumerate(asked))
+    with server.connect() as client:
+        client.send(stream, cuts)
+        expect_answers(server, client, asked)
+
+
+@check("connections/bytewise", points=1, source="RFC 9112 section 2.2", needs=("serve/file",))
+def test_a_request_may_come_byte_by_byte(server: SocketTarget) -> None:
+    """A request that comes one byte at a time, after an empty line, is answered like any other."""
+    raw = b"\r\n" + last("/notes.txt")
+    with server.connect() as client:
+        reply = client.send(raw, range(1, len(raw)), pause=0.001).reply()
+        expect(reply).status(200).body((server.webroot.root / "notes.txt").read_bytes())
+
+
+@check("connections/smuggling", points=1, source="RFC 9112 section 6.3", needs=("serve/file",))
+def test_a_request_that_can_be_read_in_two_ways_ends_the_connection(server: SocketTarget) -> None:
+    """Contradicting or invalid framing gets an error, the connection ends, and nothing after it is answered."""
+    for title, raw in SMUGGLED.items():
+        with server.connect() as client:
+            reply = client.send(raw).reply()
+            # RFC 9112 section 6.1 lets a server go by Transfer-Encoding alone, if it closes afterwards.
+            allowed = (400, 405) if title.startswith("Content-Length and") else (400, 411, 413, 501)
+            expect(reply).status(*allowed)
+            _nothing_follows(client)
+
+
+@check("connections/continue", points=1, source="RFC 9110 section 10.1.1", needs=("serve/file",))
+def test_a_client_that_waits_with_its_body_is_answered(server: SocketTarget) -> None:
+    """A client that expects 100-continue gets 100, or its final answer, before it sends the body."""
+    fields = ("Expect: 100-continue", "Content-Length: 5", "Connection: close")
+    with server.connect() as client:
+        first = client.send(request("/notes.txt", *fields, method="POST")).interim(2.0)
+        expect(first).status(100, 405, 417)
+        if first.status == 100:
+            expect(client.send(b"hello").reply()).status(405)
+    with server.connect() as client:
+        raw = request("/notes.txt", "Expect: 100-continue", "Content-Length: 99999999999", method="POST")
+        expect(client.send(raw).interim(2.0)).status(413, 417, 405)
+
+
+@check("connections/ends", points=1, source="RFC 9112 section 8", needs=("serve/file",))
+def test_a_client_may_end_its_side(server: SocketTarget) -> None:
+    """A client that ends its side after a request gets its answer; in the middle of one, 400 or the end."""
+    reply = server.exchange(request("/notes.txt"), half_close=True)
+    expect(reply).status(200)
+    length = request("/notes.txt", "Content-Length: 10", method="POST", body=b"12345")
+    for raw in (b"GET /notes.txt HT", request("/notes.txt")[:-2], length):
+        with server.connect() as client:
+            ended = client.send(raw).half_close().reply_or_end()
+            if ended is not None:
+                expect(ended).status(400)
+            _nothing_follows(client)
+    expect(server.exchange(last("/notes.txt"))).status(200)
+
+
+@check("connections/linger", points=1, source="RFC 9112 section 9.6", needs=("serve/file",))
+def test_an_error_arrives_before_the_connection_goes(server: SocketTarget) -> None:
+    """The answer to a body that is too long arrives, although the client is still sending it."""
+    body = b"x" * 3_000_000
+    for field in (f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"):
+        sent = body if "Length" in field else chunked([body[:1_000_000], body[:1_000_000], body[:1_000_000]])
+        with server.connect() as client:
+            expect(client.send(request("/notes.txt", field, method="POST", body=sent)).reply()).status(413)

@@ -1,0 +1,192 @@
+"""One TCP connection of the judge to a server under test: every wait has a deadline, every byte is recorded.
+
+It reads while it writes, so a server may answer before it has read everything, and a reset after a complete
+answer does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from grader.model import Complaint, Finding, Verdict
+from grader.target.http1 import HttpReply, Malformed, NeedMore, take_reply
+from grader.target.transcript import TRANSCRIPT, offset_shown, show_bytes
+
+PIECE = 1 << 16
+PAUSE = 0.003  # between the pieces of a request that is sent in cuts: long enough that they mostly arrive apart
+
+
+class Connection:
+    """A client. Times are in seconds; `timeout` bounds each method."""
+
+    def __init__(self, port: int, timeout: float) -> None:
+        self.timeout = timeout
+        self._sent = b""
+        self._buffer = b""
+        self._ended = False
+        self._reset = False
+        try:
+            self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+        except OSError as error:
+            got = (
+                "the connection was refused" if isinstance(error, ConnectionRefusedError) else f"no connection: {error}"
+            )
+            raise Complaint(Finding(f"a connection to 127.0.0.1:{port}", "a connection", got)) from None
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(self, data: bytes, cuts: Sequence[int] = (), pause: float = PAUSE) -> Connection:
+        """Send bytes, in pieces that end at the offsets `cuts`. A server that stops reading is no error here."""
+        self._sent += data
+        TRANSCRIPT.sent(show_bytes(data))
+        places = [0, *sorted({cut for cut in cuts if 0 < cut < len(data)}), len(data)]
+        for begin, end in pairwise(places):
+            if begin:
+                self._read_for(pause)
+            self._write(memoryview(data)[begin:end])
+        return self
+
+    def half_close(self) -> Connection:
+        """Say that nothing more will be sent."""
+        TRANSCRIPT.sent("(the client ends its side)")
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def reply(self, method: str = "GET", timeout: float | None = None) -> HttpReply:
+        """The next final answer; 1xx ones before it are in `interim`. Complaint when there is none, or no HTTP."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        interim: tuple[int, ...] = ()
+        while True:
+            parsed = take_reply(self._buffer, method, self._ended)
+            match parsed:
+                case HttpReply(status=status) if 100 <= status < 200 and status != 101:
+                    interim += (status,)
+                    self._take(parsed)
+                case HttpReply():
+                    self._take(parsed)
+                    return replace(parsed, interim=interim, sent=show_bytes(self._sent))
+                case Malformed(expected, offset):
+                    shown = show_bytes(self._buffer)
+                    caret = offset_shown(self._buffer, offset)
+                    raise Complaint(Finding(show_bytes(self._sent), expected, shown, caret=caret))
+                case NeedMore(what):
+                    if self._ended:
+                        raise Complaint(Finding(show_bytes(self._sent), what, self._so_far("closed the connection")))
+                    if not self._read_until(deadline):
+                        seconds = timeout or self.timeout
+                        got = self._so_far(f"sent nothing more within {seconds:g} s")
+                        raise Complaint(Finding(show_bytes(self._sent), what, got), Verdict.TIMEOUT)
+
+    def reply_or_end(self, method: str = "GET", timeout: float | None = None) -> HttpReply | None:
+        """The next answer, or None when the server closes without one."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        while not self._buffer and not self._ended:
+            if not self._read_until(deadline):
+                got = f"neither within {timeout or self.timeout:g} s"
+                raise Complaint(Finding(show_bytes(self._sent), "an answer or a close", got), Verdict.TIMEOUT)
+        return self.reply(method, timeout) if self._buffer else None
+
+    def interim(self, timeout: float | None = None) -> HttpReply:
+        """The next answer as it is, a 1xx one too."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        while not isinstance(parsed := take_reply(self._buffer, "GET", self._ended), HttpReply):
+            if isinstance(parsed, Malformed) or self._ended or not self._read_until(deadline):
+                return self.reply(timeout=0.001)
+        self._take(parsed)
+        return replace(parsed, sent=show_bytes(self._sent))
+
+    def rest(self, timeout: float | None = None) -> bytes:
+        """Everything up to the server's close (or reset). Complaint when it does not close."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        while not self._ended:
+            if not self._read_until(deadline):
+                got = self._so_far(f"left the connection open for {timeout or self.timeout:g} s")
+                raise Complaint(Finding(show_bytes(self._sent), "the connection is closed", got), Verdict.TIMEOUT)
+        return self._buffer
+
+    def is_open(self, seconds: float) -> bool:
+        """Whether the server neither sends nor closes for so long."""
+        return not self._buffer and not self._ended and not self._read_until(time.monotonic() + seconds)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server's close has been seen already."""
+        return self._ended
+
+    def abort(self) -> None:
+        """Go away with a reset, as a client does that crashes."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _take(self, reply: HttpReply) -> None:
+        self._buffer = self._buffer[len(reply.raw) :]
+
+    def _so_far(self, what: str) -> str:
+        how = "reset the connection" if self._reset else what
+        return f"it {how}" + (f" after {show_bytes(self._buffer)}" if self._buffer else ", having answered nothing")
+
+    def _write(self, data: memoryview) -> None:
+        deadline = time.monotonic() + self.timeout
+        while data and not self._ended:
+            try:
+                data = data[self._socket.send(data) :]
+                continue
+            except BlockingIOError:
+                pass
+            except OSError:  # it has closed; what it answered before may still be here to read
+                self._read_for(0.2)
+                self._ended = True
+                return
+            left = deadline - time.monotonic()
+            readable, _, _ = select.select([self._socket], [self._socket], [], max(0.0, left))
+            if readable:
+                self._receive()
+            if left <= 0:
+                return  # it does not read; whether it may is for the caller to say
+
+    def _read_for(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._ended and self._read_until(deadline):
+            pass
+
+    def _read_until(self, deadline: float) -> bool:
+        """Wait for bytes or the end; False when the deadline came first."""
+        if hasattr(socket, "TCP_QUICKACK"):
+            # A server that sends head and body apart would otherwise wait 40 ms for our acknowledgement.
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        readable, _, _ = select.select([self._socket], [], [], max(0.0, deadline - time.monotonic()))
+        if readable:
+            self._receive()
+        return bool(readable)
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._ended = self._reset = True
+            return
+        if not data:
+            self._ended = True
+            return
+        self._buffer += data
+        TRANSCRIPT.got(show_bytes(data, 600))

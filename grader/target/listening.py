@@ -1,0 +1,103 @@
+"""Linux: on which addresses a process tree listens, and what it holds, read from /proc without touching its sockets.
+
+Elsewhere these are unknown (None), and a server's readiness is shown by the first exchange that works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.sandbox.processes import children_of
+
+LISTEN = "0A"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A listening TCP socket: its address as text ("127.0.0.1", "0.0.0.0", "::") and port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a process tree holds: open descriptors, threads, processes below the first, resident memory in KiB."""
+
+    descriptors: int
+    threads: int
+    children: int
+    memory: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.descriptors} descriptors, {self.threads} threads, {self.children} child processes, "
+            f"{self.memory // 1024} MiB"
+        )
+
+
+def addresses(pid: int) -> list[Address] | None:
+    """Where the process and its descendants listen; None where that cannot be known."""
+    if sys.platform != "linux":
+        return None
+    inodes = {inode for each in _tree(pid) for inode in _socket_inodes(each)}
+    return [address for inode, address in _listening() if inode in inodes]
+
+
+def holdings(pid: int) -> Holdings | None:
+    """What the process and its descendants hold; None where that cannot be known."""
+    if sys.platform != "linux":
+        return None
+    descriptors = threads = memory = 0
+    tree = _tree(pid)
+    for each in tree:
+        with contextlib.suppress(OSError):
+            descriptors += sum(1 for _ in Path(f"/proc/{each}/fd").iterdir())
+            threads += sum(1 for _ in Path(f"/proc/{each}/task").iterdir())
+            memory += int(Path(f"/proc/{each}/statm").read_text(encoding="ascii").split()[1]) * 4
+    return Holdings(descriptors, threads, len(tree) - 1, memory)
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    for each in found:
+        found += [child for child in children_of(each) if child not in found]
+    return found
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    inodes = set()
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                target = str(descriptor.readlink())
+                if target.startswith("socket:["):
+                    inodes.add(target[8:-1])
+    return inodes
+
+
+def _listening() -> list[tuple[str, Address]]:
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                words = line.split()
+                if words[3] == LISTEN:
+                    host, _, port = words[1].partition(":")
+                    found.append((words[9], Address(_host(host), int(port, 16))))
+    return found
+
+
+def _host(digits: str) -> str:
+    """The kernel's hex, in the byte order of the machine, as an address: 0100007F -> 127.0.0.1."""
+    import socket
+
+    words = [bytes.fromhex(digits[at : at + 8]) for at in range(0, len(digits), 8)]
+    raw = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)

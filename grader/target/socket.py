@@ -1,0 +1,223 @@
+"""A socket server: the submission's main file as a process of its own, judged by its bytes.
+
+It is started on a free port and is ready when the system's table shows its listening socket (Linux) or when a first
+real exchange works (elsewhere). Nobody ever connects only to see whether the port is open: a server that serves one
+connection at a time would spend its first client on that.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from grader.model import Complaint, Finding, Verdict
+from grader.sandbox.pipes import Drain
+from grader.sandbox.policy import Policy
+from grader.sandbox.spawn import Child, Site, describe_exit
+from grader.target.connection import Connection
+from grader.target.function import find_stub_error
+from grader.target.http1 import HttpReply
+from grader.target.listening import Address, Holdings, addresses, holdings
+from grader.target.transcript import TRANSCRIPT
+from grader.target.webroot import Webroot
+
+START_SECONDS: Final = 10.0
+PORT_TRIES: Final = 5
+STEP: Final = 0.002  # seconds between two looks at the system's table of sockets
+LOOPBACK: Final = "127.0.0.1"
+PORT_TAKEN: Final = ("address already in use", "address in use", "10048", "10013")
+OUTPUT: Final = 8192
+
+# cpu in seconds: one server answers the checks of a whole exercise. processes: one for each of many clients is allowed.
+SERVER_POLICY: Final = Policy(cpu=300, processes=400, open_files=1024)
+
+
+class SocketTarget:
+    """The submission's server, started on first use and again when it has ended."""
+
+    def __init__(
+        self,
+        site: Site,
+        main: str,
+        webroot: Webroot,
+        arguments: Sequence[str] = (),
+        timeout: float = 5.0,
+        policy: Policy = SERVER_POLICY,
+    ) -> None:
+        """`timeout` in seconds bounds each wait of a connection."""
+        self.webroot = webroot
+        self.timeout = timeout
+        self.port = 0
+        self._site, self._main, self._policy = site, site.submission / main, policy
+        self._arguments = tuple(arguments)
+        self._child: Child | None = None
+        self._output: Drain | None = None
+        self._refusal: Complaint | None = None
+
+    def start(self) -> None:
+        """Make sure that it runs. Raises Complaint when it does not come up; then it is not tried again."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self._child is not None and self._child.exit_code is None:
+            return
+        self.close()
+        for _ in range(PORT_TRIES):
+            try:
+                self._start_once(_free_port())
+                return
+            except _PortTaken:
+                continue
+        raise Complaint(Finding(self.shown, "a server that listens", f"{PORT_TRIES} free ports were taken meanwhile"))
+
+    @property
+    def shown(self) -> str:
+        """The command, as a person would type it."""
+        return " ".join(["python", self._main.name, *self._command()])
+
+    def _command(self) -> list[str]:
+        return ["--host", LOOPBACK, "--port", str(self.port), "--root", str(self.webroot.root), *self._arguments]
+
+    def _start_once(self, port: int) -> None:
+        self.port = port
+        policy = replace(self._policy, read=(self.webroot.root.parent,), ports=(port,))
+        child = Child(self._site, self._main, self._command(), policy=policy, cwd=self._main.parent)
+        self._child = child
+        self._output = Drain(child.take_stdout(), OUTPUT)
+        try:
+            self._await_listening(child, child.started + START_SECONDS)
+        except Complaint as refusal:
+            self.close()
+            self._refusal = refusal
+            raise
+        except _PortTaken:
+            self.close()
+            raise
+
+    def _await_listening(self, child: Child, deadline: float) -> None:
+        pause = threading.Event()
+        while True:
+            code = child.exit_code
+            if code is not None:
+                self._judge_exit(child, code)
+            found = addresses(child.pid)
+            if found is None:
+                if self._first_exchange():
+                    return
+            elif any(address.port == self.port and address.host in (LOOPBACK, "0.0.0.0", "::") for address in found):
+                return
+            if time.monotonic() > deadline:
+                raise self._not_listening(child, found or [])
+            pause.wait(STEP)
+
+    def _judge_exit(self, child: Child, code: int) -> None:
+        child.errors.ended(time.monotonic() + 1.0)
+        errors = child.error_text
+        find_stub_error(errors)
+        if any(words in errors.lower() for words in PORT_TAKEN):
+            raise _PortTaken
+        got = f"it ended at once: {describe_exit(code)}"
+        raise Complaint(Finding(self.shown, "a server that goes on running", got, output=errors), Verdict.CRASHED)
+
+    def _not_listening(self, child: Child, found: list[Address]) -> Complaint:
+        expected = f"it listens on {LOOPBACK}:{self.port} within {START_SECONDS:g} s"
+        elsewhere = ", ".join(map(str, found))
+        got = f"it listens on {elsewhere}" if found else "it runs, but listens nowhere"
+        output = child.error_text or (self._output.data.decode("utf-8", "backslashreplace") if self._output else "")
+        return Complaint(Finding(self.shown, expected, got, output=output), Verdict.TIMEOUT)
+
+    def _first_exchange(self) -> bool:
+        try:
+            with socket.create_connection((LOOPBACK, self.port), 0.5) as sock:
+                sock.settimeout(2.0)
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                while sock.recv(1 << 16):
+                    pass
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            pass  # something is there; the checks will say what it does
+        return True
+
+    def connect(self) -> Connection:
+        """A new client."""
+        self.start()
+        return Connection(self.port, self.timeout)
+
+    def exchange(
+        self,
+        raw: bytes,
+        *,
+        method: str = "GET",
+        cuts: Sequence[int] = (),
+        half_close: bool = False,
+        timeout: float | None = None,
+    ) -> HttpReply:
+        """One request on a connection of its own, and its answer."""
+        with self.connect() as client:
+            client.send(raw, cuts)
+            if half_close:
+                client.half_close()
+            return client.reply(method, timeout)
+
+    def log(self, text: str, seconds: float = 2.0) -> str:
+        """What it has written to standard error so far (capped); waits until `text` is in it, but not for ever."""
+        assert self._child is not None
+        deadline = time.monotonic() + seconds
+        pause = threading.Event()
+        while text not in self._child.error_text and time.monotonic() < deadline:
+            pause.wait(STEP)
+        return self._child.error_text
+
+    def printed(self, text: str, seconds: float = 2.0) -> str:
+        """The same for standard output."""
+        self.start()
+        assert self._output is not None
+        deadline = time.monotonic() + seconds
+        pause = threading.Event()
+        while text.encode() not in self._output.data and time.monotonic() < deadline:
+            pause.wait(STEP)
+        return self._output.data.decode("utf-8", "backslashreplace")
+
+    def addresses(self) -> list[Address] | None:
+        """Where it listens; None where the system does not tell."""
+        self.start()
+        assert self._child is not None
+        return addresses(self._child.pid)
+
+    def holdings(self) -> Holdings | None:
+        """What it holds; None where the system does not tell."""
+        self.start()
+        assert self._child is not None
+        return holdings(self._child.pid)
+
+    def still_runs(self) -> bool:
+        """Whether the process that was started last is alive. A crash needs a moment to show: ask after a reply."""
+        return self._child is not None and self._child.exit_code is None
+
+    def stop(self, signal_number: int, seconds: float) -> int | None:
+        """Send a signal; the exit code, or None when it still runs after so many seconds."""
+        self.start()
+        assert self._child is not None
+        TRANSCRIPT.sent(f"(signal {signal_number})")
+        self._child.interrupt(signal_number)
+        return self._child.wait(time.monotonic() + seconds)
+
+    def close(self) -> None:
+        """End it and all that it started."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+
+class _PortTaken(Exception):  # noqa: N818
+    """Somebody else took the port between our look and the server's bind: nobody's fault."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

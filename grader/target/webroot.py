@@ -1,0 +1,102 @@
+"""A run's own copy of the kit's webroot, with what cannot be committed: odd names, links, a large file, scripts.
+
+FOLDER/www/            what the server serves (--root)
+FOLDER/www-private/    beside it, with a name that begins like it: nobody may get in
+FOLDER/secret.txt      above it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+CANARY = b"canary 7f3a: this file lies outside the root"
+HIDDEN = b"canary 91cc: this file is hidden"
+LARGE_SIZE = 1_500_000
+OLD = 1_000_000_000  # 9 September 2001: a time of change that is long over
+
+SHOW = """import os, sys
+names = sorted(name for name in os.environ if name not in ("PATH", "SYSTEMROOT", "LC_CTYPE"))
+sys.stdout.buffer.write(b"Content-Type: text/plain\\r\\n\\r\\n")
+length = os.environ.get("CONTENT_LENGTH", "")
+body = sys.stdin.buffer.read(int(length)) if length else b""
+lines = [f"{name}={os.environ[name]}" for name in names] + [f"CWD={os.getcwd()}", f"BODY={body!r}"]
+sys.stdout.buffer.write("\\n".join(lines).encode("utf-8", "backslashreplace"))
+"""
+SCRIPTS = {
+    "cgi-bin/show.py": SHOW,
+    "cgi-bin/gone.py": 'print("Status: 410 Gone\\nContent-Type: text/plain\\nX-Why: moved on\\n\\nnot here")\n',
+    "cgi-bin/moved.py": 'print("Location: http://example.org/new\\n\\n")\n',
+    "cgi-bin/crash.py": 'raise SystemExit("this script always fails")\n',
+    "cgi-bin/silent.py": "pass\n",
+    "cgi-bin/split.py": 'print("Content-Type: text/plain\\nX-A: 1\\r\\r\\nSet-Cookie: stolen=1\\n\\nbody")\n',
+    "cgi-bin/slow.py": "import time\ntime.sleep(60)\n",
+    "cgi-bin/large.py": (
+        'import sys\nsys.stdout.write("Content-Type: text/plain\\n\\n")\nsys.stdout.write("large " * 50000)\n'
+    ),
+    "docs/example.py": "# canary 55e1: the text of a program\nprint('Content-Type: text/plain\\n\\nrun by accident')\n",
+    "cgi-bin/notes.txt": "Not a program, but in the folder of the programs.\n",
+}
+SOURCE_CANARY = b"canary 55e1"
+ODD_NAMES = ("<b>.txt", 'quote".txt', "hash#mark.txt", "what?.txt", "colon:name.txt", "plus+plus.txt", "semi;colon.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Webroot:
+    """Where it is, and which of the odd things this system could create."""
+
+    root: Path
+    odd_names: tuple[str, ...]
+    links: bool
+
+
+def build_webroot(source: Path, folder: Path) -> Webroot:
+    """Make FOLDER/www out of the kit's webroot. Every file's time of change is OLD, whatever the checkout did."""
+    root = folder / "www"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, root)
+    (folder / "secret.txt").write_bytes(CANARY)
+    private = folder / "www-private"
+    private.mkdir()
+    (private / "secret.txt").write_bytes(CANARY)
+    (root / "large.bin").write_bytes(large_content())
+    (root / "no_suffix").write_bytes(b"a file of no known type")
+    (root / "crlf.txt").write_bytes(b"one\r\ntwo\nthree\r\n")
+    (root / "UPPER.HTML").write_bytes(b"<!DOCTYPE html><title>upper</title>")
+    (root / ".hidden.txt").write_bytes(HIDDEN)
+    (root / ".git").mkdir()
+    (root / ".git" / "config").write_bytes(HIDDEN)
+    for name, text in SCRIPTS.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8", newline="\n")
+    odd = []
+    (root / "odd").mkdir()
+    for name in ODD_NAMES:
+        with contextlib.suppress(OSError):  # Windows refuses some of them
+            (root / "odd" / name).write_bytes(name.encode())
+            odd.append(name)
+    links = _link(root / "outside.txt", folder / "secret.txt") and _link(root / "inside.txt", root / "notes.txt")
+    _link(root / "outside", private)
+    _link(root / "peek.txt", root / "docs" / "example.py")
+    for here, folders, files in os.walk(root):
+        for name in [*folders, *files]:
+            path = Path(here) / name
+            if not path.is_symlink():
+                os.utime(path, (OLD, OLD))
+    return Webroot(root, tuple(odd), links)
+
+
+def large_content() -> bytes:
+    """Bytes in which every place can be told from every other, CR and LF and NUL among them."""
+    return b"".join(number.to_bytes(4, "big") for number in range(LARGE_SIZE // 4))
+
+
+def _link(path: Path, target: Path) -> bool:
+    try:
+        path.symlink_to(target)
+    except OSError:
+        return False
+    return True
