@@ -32,7 +32,7 @@ MAX_FIELD = 400
 MAX_PROPERTY = 200
 BROKEN_SHOWN = 20
 
-_LOOK = re.compile(r"(?P<file>[^\n]+?)(?::(?P<line>[1-9][0-9]{0,6}))?(?: [^\n]*)?")
+_LOOK = re.compile(r"(?P<file>[^\n]+?):(?P<line>[1-9][0-9]{0,6})(?: [^\n]*)?")
 
 
 @contextmanager
@@ -137,8 +137,7 @@ def _place(card: Scorecard, each: ExerciseCard, look: str, within: str) -> dict[
     """Where to look -> the properties "file" and "line"; the main file where `look` names no file of the exercise."""
     folder = f"{card.submission.rstrip('/')}/{each.exercise.id}"
     found = _LOOK.fullmatch(look)
-    file = posixpath.normpath(neutral(found["file"])) if found else ""
-    line = (found["line"] or "") if found else ""
+    file, line = (posixpath.normpath(neutral(found["file"])), found["line"]) if found else ("", "")
     if not file.startswith(f"{posixpath.normpath(folder)}/") or len(file) > MAX_PROPERTY:
         file, line = f"{folder}/{each.exercise.main}", ""
     file = posixpath.normpath(posixpath.join(within, file))
