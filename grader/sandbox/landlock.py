@@ -77,7 +77,7 @@ def create_ruleset(read: tuple[Path, ...], write: tuple[Path, ...], ports: tuple
 
 def _allow_path(libc: ctypes.CDLL, ruleset: int, path: Path, access: int) -> None:
     with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
+        descriptor = os.open(path, getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0))
         try:
             rights = access if path.is_dir() else access & ON_FILES
             _add_rule(libc, ruleset, RULE_PATH_BENEATH, struct.pack("=Qi", rights, descriptor))

@@ -9,15 +9,20 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 CHUNK = 1 << 16
 
 
 class Drain:
-    """Reads a descriptor to its end; keeps the first `head` bytes and the last `tail` bytes, and counts all."""
+    """Reads a descriptor to its end; keeps the first `head` bytes and the last `tail` bytes, and counts all.
 
-    def __init__(self, descriptor: int, head: int, tail: int = 0) -> None:
+    `watch` is given every piece as it comes, from the reading thread.
+    """
+
+    def __init__(self, descriptor: int, head: int, tail: int = 0, watch: Callable[[bytes], None] | None = None) -> None:
         self.total = 0
+        self._watch = watch
         self._descriptor, self._head_size, self._tail_size = descriptor, head, tail
         self._head, self._tail = bytearray(), bytearray()
         self._lock = threading.Lock()
@@ -33,6 +38,8 @@ class Drain:
                 if self._tail_size:
                     self._tail += chunk[max(room, 0) :]
                     del self._tail[: -self._tail_size]
+            if self._watch is not None:
+                self._watch(chunk)
         os.close(self._descriptor)
 
     def ended(self, deadline: float) -> bool:

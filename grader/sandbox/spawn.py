@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,13 @@ class Site:
 
 
 def launch_arguments(
-    main: Path, argv: Sequence[str], path: Sequence[Path], policy: Policy, ruleset: int | None
+    main: Path,
+    argv: Sequence[str],
+    path: Sequence[Path],
+    policy: Policy,
+    ruleset: int | None,
+    *,
+    unbuffered: bool = False,
 ) -> list[str]:
     """The command line of a child. Nothing in it is a secret: on Linux any process may read it."""
     confined = ruleset is not None
@@ -52,6 +58,7 @@ def launch_arguments(
         "uid": child_uid() if confined else None,
     }
     options = ["-I", "-S", "-B", "-X", "utf8", "--check-hash-based-pycs", "always"]
+    options += ["-u"] if unbuffered else []
     return [sys.executable, *options, str(LAUNCHER), marshal.dumps(config).hex()]
 
 
@@ -77,14 +84,20 @@ class Child:
         cwd: Path | None = None,
         pipe_stdin: bool = False,
         merge_output: bool = False,
+        watch: Callable[[bytes], None] | None = None,
     ) -> None:
-        """`merge_output` sends standard output to where the errors go; otherwise `stdout` is yours to read."""
+        """`merge_output` sends standard output to where the errors go; otherwise `stdout` is yours to read.
+
+        `watch` is given what goes to the errors as it comes, and the child's own buffers are switched off.
+        """
         ruleset = _ruleset(site, policy)
         self.policy = policy
         self.started = time.monotonic()
         try:
             self._process = start(
-                launch_arguments(main, argv, (main.parent, *site.packages), policy, ruleset),
+                launch_arguments(
+                    main, argv, (main.parent, *site.packages), policy, ruleset, unbuffered=watch is not None
+                ),
                 stdin=subprocess.PIPE if pipe_stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT if merge_output else subprocess.PIPE,
@@ -101,7 +114,7 @@ class Child:
         self.pid = self._process.pid
         errors = self._process.stdout if merge_output else self._process.stderr
         assert errors is not None
-        self.errors = Drain(os.dup(errors.fileno()), ERROR_HEAD, ERROR_TAIL)
+        self.errors = Drain(os.dup(errors.fileno()), ERROR_HEAD, ERROR_TAIL, watch)
         errors.close()
 
     def take_stdin(self) -> int:

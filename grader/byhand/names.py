@@ -1,0 +1,43 @@
+"""Names on the command line -> exercises, steps and checks. A name that matches nothing raises UsageError."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from grader.model import Check, Exercise, Step, UsageError
+
+Named = TypeVar("Named")
+
+
+def find_exercise(course: tuple[Exercise, ...], name: str) -> Exercise:
+    """ "socket_server" -> the exercise; what follows a slash is ignored."""
+    return _pick(name.strip("/").partition("/")[0], {exercise.id: exercise for exercise in course}, "exercise")
+
+
+def find_step(course: tuple[Exercise, ...], name: str) -> Step:
+    """ "cgi_calculator/query" or "cgi_calculator/query/plus" -> the step."""
+    exercise = find_exercise(course, name)
+    parts = name.strip("/").split("/")
+    steps = {f"{exercise.id}/{step.id}": step for step in exercise.steps}
+    if len(parts) < 2:
+        raise UsageError(f"name a step as well: {', '.join(steps) or 'this exercise has none'}")
+    return _pick("/".join(parts[:2]), steps, "step")
+
+
+def find_check(course: tuple[Exercise, ...], name: str) -> Check:
+    """ "cgi_calculator/query/plus" -> the check."""
+    step = find_step(course, name)
+    checks = {check.path: check for check in step.checks}
+    if len(name.strip("/").split("/")) < 3:
+        raise UsageError(f"name a check as well: {', '.join(checks) or 'this step has none'}")
+    return _pick(name.strip("/"), checks, "check")
+
+
+def _pick(name: str, known: Mapping[str, Named], kind: str) -> Named:
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    instead = f'Did you mean "{close[0]}"?' if close else f"There are: {', '.join(known) or 'none'}."
+    raise UsageError(f'no {kind} is called "{name}". {instead}')

@@ -1,0 +1,84 @@
+"""A copy of one exercise to run by hand, in the same sandbox that it is graded in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from grader.model import Exercise, UsageError
+from grader.sandbox.isolation import child_uid, choose_isolation
+from grader.sandbox.processes import become_subreaper, sweep
+from grader.sandbox.scratch import SKIPPED, copy_package, copy_submission, give_to
+from grader.sandbox.spawn import Site
+from grader.submission import Submission
+
+KIT = Path(__file__).resolve().parents[2]
+
+
+class Workplace:
+    """Copies of the exercise as it is on disk. `site` makes a new one when a file has changed since the last."""
+
+    def __init__(self, submission: Submission, exercise: Exercise, scratch: Path, isolation: str) -> None:
+        self.submission, self.exercise, self.scratch = submission, exercise, scratch
+        self._isolation, self._source = isolation, submission.folder(exercise)
+        self._packages = (copy_package("tinydb", scratch / "packages"),) if exercise.kind == "wsgi" else ()
+        self._lock = threading.Lock()
+        self._number, self._seen, self._site = 0, fingerprint(self._source), self._copy(0)
+
+    def _copy(self, number: int) -> Site:
+        target = self.scratch / f"copy-{number}"
+        copy_submission(self._source, target)
+        if self._isolation == "landlock":
+            give_to(self.scratch, child_uid())
+        return Site(self.scratch, target, self._isolation, self._packages)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the files differ from those of the last copy."""
+        return fingerprint(self._source) != self._seen
+
+    def site(self) -> Site:
+        """The copy to run."""
+        with self._lock:
+            now = fingerprint(self._source)
+            if now != self._seen:
+                self._number, self._seen = self._number + 1, now
+                self._site = self._copy(self._number)
+            return self._site
+
+    def unmask(self, text: str) -> str:
+        """The person's own paths in place of those of the copy."""
+        for number in range(self._number + 1):
+            copied = str(self.scratch / f"copy-{number}")
+            text = text.replace(copied, self.submission.shown_path(self.exercise))
+        return text
+
+
+@contextlib.contextmanager
+def workplace(submission: Submission, exercise: Exercise) -> Iterator[Workplace]:
+    """A workplace that leaves nothing behind: no folder, no process."""
+    main = submission.folder(exercise) / exercise.main
+    if not main.is_file():
+        raise UsageError(f"{submission.shown_path(exercise, exercise.main)} does not exist")
+    become_subreaper()
+    with tempfile.TemporaryDirectory(prefix="grader-", ignore_cleanup_errors=True) as name:
+        try:
+            yield Workplace(submission, exercise, Path(name).resolve(), choose_isolation("auto"))
+        finally:
+            sweep()
+
+
+def fingerprint(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """Path, time and size of every file below a folder: changes when a file does."""
+    found = set()
+    for here, names, files in os.walk(folder):
+        names[:] = [name for name in names if name not in SKIPPED]
+        for name in files:
+            with contextlib.suppress(OSError):  # it vanished while we looked
+                status = (Path(here) / name).lstat()
+                found.add((str(Path(here) / name), status.st_mtime_ns, status.st_size))
+    return frozenset(found)
