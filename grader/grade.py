@@ -12,17 +12,18 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from grader.course import Selection
 from grader.job import Job
-from grader.judging import JudgeRun
+from grader.judging import JudgeRun, Stop
 from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, UsageError, Verdict
 from grader.sandbox.isolation import choose_isolation
+from grader.sandbox.processes import become_subreaper
 from grader.sandbox.scratch import copy_submission
 from grader.submission import Submission, Text, find_import, look, read_main, untouched, warnings
 
@@ -42,21 +43,93 @@ def grade(
     progress: Progress = lambda outcome: None,
 ) -> Scorecard:
     """Grade the selected checks. Raises KitError when the isolation asked for cannot be had."""
-    isolation = choose_isolation(settings.isolation)
+    run = _Run(submission, settings, choose_isolation(settings.isolation), progress)
+    become_subreaper()  # what a judge leaves behind when it is ended comes to us, and is ended too
     with ThreadPoolExecutor(max(1, settings.jobs)) as pool:
-        cards = pool.map(
-            lambda selection: _grade_exercise(submission, selection, settings, isolation, progress),
-            selections,
-        )
-        graded = tuple(cards)
+        try:
+            cards = tuple(pool.map(run.exercise, selections))
+        except BaseException:  # Ctrl-C above all: nothing may be left running
+            run.stop.now()
+            raise
     return Scorecard(
         submission=submission.shown,
         settings=settings,
-        isolation=isolation,
+        isolation=run.isolation,
         versions=_versions(),
-        cards=graded,
+        cards=cards,
         warnings=_warnings(submission, selections),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all exercises of one run share."""
+
+    submission: Submission
+    settings: Settings
+    isolation: str
+    progress: Progress
+    stop: Stop = field(default_factory=Stop)
+
+    def exercise(self, selection: Selection) -> ExerciseCard:
+        """Grade one exercise."""
+        started = time.monotonic()
+        text = read_main(self.submission, selection.exercise)
+        note = ""
+        outcomes = _without_running(self.submission, selection, text)
+        if outcomes:
+            note = _note(next(iter(outcomes.values())))
+            for outcome in outcomes.values():
+                self.progress(outcome)
+        else:
+            outcomes = self._judged(selection)
+        finished = [_complete(self.submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
+        return ExerciseCard(selection.exercise, tuple(finished), note, round(time.monotonic() - started, 3))
+
+    def _judged(self, selection: Selection) -> dict[str, Outcome]:
+        """Every selected check's outcome, by id, from as many judges as it takes (at most MAX_JUDGES)."""
+        order = _with_needs(selection)
+        shown = {check.id for check in selection.checks}
+        done: dict[str, Outcome] = {}
+        deadline = time.monotonic() + BUDGET[self.settings.effort]
+        for _ in range(MAX_JUDGES):
+            rest = [check for check in order if check.id not in done]
+            if not rest or self.stop.requested:
+                break
+            for outcome in self._one_judge(selection, rest, done, deadline):
+                done[outcome.check.id] = outcome
+                if outcome.check.id in shown:
+                    self.progress(outcome)
+        for check in order:
+            done.setdefault(check.id, Outcome(check, Verdict.BROKEN, Finding(got="no judge reported this check")))
+        return done
+
+    def _one_judge(
+        self, selection: Selection, rest: list[Check], done: dict[str, Outcome], deadline: float
+    ) -> Iterator[Outcome]:
+        exercise = selection.exercise
+        scratch = Path(tempfile.mkdtemp(prefix="grader-"))
+        try:
+            copy_submission(self.submission.folder(exercise), scratch / "child" / "submission")
+            job = Job(
+                checks_folder=str(exercise.folder),
+                kit=str(KIT),
+                scratch=str(scratch),
+                shown=self.submission.shown_path(exercise),
+                checks=tuple(check.id for check in rest),
+                passed=tuple(key for key, outcome in done.items() if outcome.verdict is Verdict.PASSED),
+                effort=self.settings.effort,
+                seed=self.settings.seed,
+                isolation=self.isolation,
+                budget=max(1.0, deadline - time.monotonic()),
+                check_seconds=CHECK_SECONDS[self.settings.effort],
+            )
+            yield from JudgeRun(job, rest, self.stop).outcomes()
+        except UsageError as error:
+            finding = Finding(expected="the folder of an exercise", got=str(error))
+            yield from (Outcome(check, Verdict.FAILED, finding) for check in rest)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _warnings(submission: Submission, selections: tuple[Selection, ...]) -> tuple[str, ...]:
@@ -76,23 +149,6 @@ def _versions() -> tuple[tuple[str, str], ...]:
         except PackageNotFoundError:
             found.append((name, "not installed"))
     return tuple(found)
-
-
-def _grade_exercise(
-    submission: Submission, selection: Selection, settings: Settings, isolation: str, progress: Progress
-) -> ExerciseCard:
-    started = time.monotonic()
-    text = read_main(submission, selection.exercise)
-    note = ""
-    outcomes = _without_running(submission, selection, text)
-    if outcomes:
-        note = _note(next(iter(outcomes.values())))
-        for outcome in outcomes.values():
-            progress(outcome)
-    else:
-        outcomes = _run_judges(submission, selection, settings, isolation, progress)
-    finished = [_complete(submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
-    return ExerciseCard(selection.exercise, tuple(finished), note, round(time.monotonic() - started, 3))
 
 
 def _without_running(submission: Submission, selection: Selection, text: Text) -> dict[str, Outcome]:
@@ -125,52 +181,6 @@ def _note(outcome: Outcome) -> str:
 
 def _not_started(check: Check) -> Outcome:
     return Outcome(check, Verdict.NOT_STARTED, Finding(expected=check.claim, got="not written yet"))
-
-
-def _run_judges(
-    submission: Submission, selection: Selection, settings: Settings, isolation: str, progress: Progress
-) -> dict[str, Outcome]:
-    """Every selected check's outcome, by id, from as many judges as it takes (at most MAX_JUDGES)."""
-    exercise = selection.exercise
-    order = _with_needs(selection)
-    done: dict[str, Outcome] = {}
-    shown = {check.id for check in selection.checks}
-    budget = BUDGET[settings.effort]
-    deadline = time.monotonic() + budget
-    for _ in range(MAX_JUDGES):
-        rest = [check for check in order if check.id not in done]
-        if not rest:
-            break
-        scratch = tempfile.mkdtemp(prefix="grader-")
-        try:
-            try:
-                copy_submission(submission.folder(exercise), Path(scratch) / "child" / "submission")
-            except UsageError as error:
-                finding = Finding(expected="the folder of an exercise", got=str(error))
-                return {check.id: Outcome(check, Verdict.FAILED, finding) for check in order}
-            job = Job(
-                checks_folder=str(exercise.folder),
-                kit=str(KIT),
-                scratch=scratch,
-                shown=submission.shown_path(exercise),
-                checks=tuple(check.id for check in rest),
-                passed=tuple(key for key, outcome in done.items() if outcome.verdict is Verdict.PASSED),
-                effort=settings.effort,
-                seed=settings.seed,
-                isolation=isolation,
-                budget=max(1.0, deadline - time.monotonic()),
-                check_seconds=CHECK_SECONDS[settings.effort],
-            )
-            run = JudgeRun(job, rest)
-            for outcome in run.outcomes():
-                done[outcome.check.id] = outcome
-                if outcome.check.id in shown:
-                    progress(outcome)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    for check in order:
-        done.setdefault(check.id, Outcome(check, Verdict.BROKEN, Finding(got="no judge reported this check")))
-    return done
 
 
 def _with_needs(selection: Selection) -> list[Check]:

@@ -31,11 +31,29 @@ main()
 """
 
 
+class Stop:
+    """A request to end: no new judge starts, and those that run are ended. Made for Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def add(self, process: subprocess.Popen[bytes]) -> None:
+        self._running.append(process)
+        if self.requested:
+            end_tree(process)
+
+    def now(self) -> None:
+        self.requested = True
+        for process in self._running:
+            end_tree(process)
+
+
 class JudgeRun:
     """Runs a judge once. `outcomes` yields what it reported, then what its end means for the check it was at."""
 
-    def __init__(self, job: Job, checks: list[Check]) -> None:
-        self._job = job
+    def __init__(self, job: Job, checks: list[Check], stop: Stop) -> None:
+        self._job, self._stop = job, stop
         self._checks = {check.id: check for check in checks}
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -49,6 +67,7 @@ class JudgeRun:
             start_new_session=True,
             bufsize=0,
         )
+        self._stop.add(process)
         assert process.stdin and process.stdout and process.stderr
         errors = Drain(os.dup(process.stderr.fileno()), 4096, 4096)
         lines = Lines(os.dup(process.stdout.fileno()), MAX_EVENT)

@@ -25,6 +25,8 @@ SWEEP_SECONDS = 3.0
 PR_SET_CHILD_SUBREAPER = 36
 
 _living: set[int] = set()
+# Children that somebody else in this process had started before it became a subreaper: none of our business.
+_strangers: set[int] = set()
 # Held while a child is born and while orphans are looked for: a child that is there but not counted yet would
 # look like an orphan to another thread, which would end it.
 _births = threading.Lock()
@@ -34,6 +36,8 @@ def become_subreaper() -> bool:
     """Adopt orphaned descendants from now on (Linux); False where the system has no such thing."""
     if sys.platform != "linux":
         return False
+    with _births:
+        _strangers.update(set(children_of(os.getpid())) - _living)
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -127,7 +131,8 @@ def _orphans() -> list[int]:
         return orphans
     for pid in children_of(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
-            if pid not in _living and os.getsid(pid) not in _living and os.getsid(pid) != os.getsid(0):
+            ours = pid in _living or pid in _strangers
+            if not ours and os.getsid(pid) not in _living and os.getsid(pid) != os.getsid(0):
                 orphans.append(pid)
     return orphans
 
