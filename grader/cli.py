@@ -141,16 +141,20 @@ def _grade_and_show(
         feedback=options.feedback,
         isolation=options.isolation,
     )
-    from grader.report import progress, result, terminal, text
+    from grader.report import progress, result, terminal
 
     if options.json:
         result.remove_stale(options.json)
-    with progress.Progress(selections, sys.stderr) as live:
-        card = grade(submission, selections, settings, live.update)
+    try:
+        with progress.Progress(selections, sys.stderr) as live:
+            card = grade(submission, selections, settings, live.update)
+    except KitError as error:
+        if options.json:
+            result.write_fault(options.json, submission.shown, str(error))
+        raise
     if options.json:
         result.write(options.json, card)
-    shown = text.render(card, width=terminal.width(), verbose=options.verbose, unicode=terminal.takes_unicode())
-    terminal.show(shown)
+    terminal.show_report(card, verbose=options.verbose)
     return card, selections
 
 

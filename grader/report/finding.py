@@ -134,7 +134,9 @@ def _put_ways_on(page: Page, outcome: Outcome, finding: Finding, case: Case) -> 
         put_command(page, "hint", f"python -m grader hint {check.exercise}/{check.step}")
     if outcome.verdict in (Verdict.FAILED, Verdict.TIMEOUT, Verdict.CRASHED):
         seed = f" --seed {case.settings.seed}" if case.settings.seed else ""
-        put_command(page, "replay", f"python -m grader replay {quoted(case.submission)} {check.path}{seed}")
+        chosen = case.settings.effort
+        effort = f" --effort {chosen}" if chosen != "standard" else ""
+        put_command(page, "replay", f"python -m grader replay {quoted(case.submission)} {check.path}{seed}{effort}")
 
 
 def _rule(why: str, outcome: Outcome, case: Case) -> str:
