@@ -120,17 +120,39 @@ def untouched(tree: ast.Module, exercise: Exercise) -> bool:
 
 
 def find_import(tree: ast.Module, modules: tuple[str, ...]) -> tuple[str, int] | None:
-    """The first import of one of the modules or their submodules: (name, line)."""
+    """The first use of one of the modules (or of "module.name"): (name, line).
+
+    Looks at import statements, at attributes of imported modules, and at __import__ and import_module with a literal.
+    """
+    names = _imported_names(tree)
     for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
+        used: list[str] = []
+        match node:
+            case ast.Import(names=aliases):
+                used = [alias.name for alias in aliases]
+            case ast.ImportFrom(module=str(module), level=0, names=aliases):
+                used = [module, *(f"{module}.{alias.name}" for alias in aliases)]
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in names:
+                used = [f"{names[name]}.{attribute}"]
+            case ast.Call(func=function, args=[ast.Constant(value=str(literal)), *_]):
+                called = getattr(function, "attr", getattr(function, "id", ""))
+                used = [literal] if called in ("__import__", "import_module") else []
+            case _:
+                continue
+        for name in used:
             if any(name == module or name.startswith(module + ".") for module in modules):
                 return name, getattr(node, "lineno", 1)
     return None
+
+
+def _imported_names(tree: ast.Module) -> dict[str, str]:
+    """Names that stand for modules: "asyncio" -> "asyncio", "s" -> "http.server" after `import http.server as s`."""
+    found = {}
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.Import) else []:
+            first = alias.name.partition(".")[0]
+            found[alias.asname or first] = alias.name if alias.asname else first
+    return found
 
 
 def warnings(submission: Submission, exercise: Exercise, tree: ast.Module) -> list[str]:

@@ -56,7 +56,7 @@ def run(job: Any, emit: Any) -> int:
     packages = (copy_package("tinydb", scratch / "child" / "packages"),) if exercise.kind == "wsgi" else ()
     if job.isolation == "landlock":
         give_to(scratch / "child", child_uid())
-    site = Site(scratch / "child", scratch / "child" / "submission", job.isolation, packages)
+    site = Site(scratch / "child", scratch / "child" / "submission", job.isolation, packages, exercise.forbidden_imports)
 
     def report(kind: str, what: Outcome | str) -> None:
         emit({kind: outcome_to_json(what) if isinstance(what, Outcome) else what})

@@ -29,13 +29,15 @@ ERROR_HEAD = ERROR_TAIL = 2048
 class Site:
     """Where children of one judge run: the scratch folder, its copy of the exercise, and the isolation grade.
 
-    `packages` are folders that children may import from besides the standard library (TinyDB's site-packages).
+    `packages` are folders that children may import from besides the standard library (TinyDB's site-packages);
+    `refused` are modules that they may not.
     """
 
     scratch: Path
     submission: Path
     isolation: str
     packages: tuple[Path, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def launch_arguments(
@@ -46,6 +48,7 @@ def launch_arguments(
     ruleset: int | None,
     *,
     unbuffered: bool = False,
+    refused: Sequence[str] = (),
 ) -> list[str]:
     """The command line of a child. Nothing in it is a secret: on Linux any process may read it."""
     confined = ruleset is not None
@@ -56,6 +59,7 @@ def launch_arguments(
         "limits": policy.rlimits(0 if confined and child_uid() is not None else _running()),
         "landlock": ruleset,
         "uid": child_uid() if confined else None,
+        "refused": list(refused),
     }
     options = ["-I", "-S", "-B", "-X", "utf8", "--check-hash-based-pycs", "always"]
     options += ["-u"] if unbuffered else []
@@ -96,7 +100,13 @@ class Child:
         try:
             self._process = start(
                 launch_arguments(
-                    main, argv, (main.parent, *site.packages), policy, ruleset, unbuffered=watch is not None
+                    main,
+                    argv,
+                    (main.parent, *site.packages),
+                    policy,
+                    ruleset,
+                    unbuffered=watch is not None,
+                    refused=site.refused,
                 ),
                 stdin=subprocess.PIPE if pipe_stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

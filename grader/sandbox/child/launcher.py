@@ -6,6 +6,7 @@ reader or `typing` would cost as much as the interpreter's own start, and every 
     main     path of the file to run as __main__        argv     its arguments
     path     folders to append to sys.path              limits   [[name of an RLIMIT_*, soft, hard], ...]
     landlock descriptor of a ruleset, or null            uid      user to become, or null
+    refused  modules that the program may not import
 
 It ends in the same interpreter (no second start): the program sees itself as __main__ with its own
 sys.argv and __file__, as if the interpreter had been started on it.
@@ -41,9 +42,30 @@ def main() -> None:
 
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
+    if config["refused"]:
+        sys.meta_path.insert(0, Refusal(tuple(config["refused"])))
     sys.path.extend(config["path"])
     sys.argv = config["argv"]
     _run(config["main"])
+
+
+class Refusal:
+    """Refuses imports of some modules by the program, however they are spelled; Python's own code may import them."""
+
+    def __init__(self, modules: tuple[str, ...]) -> None:
+        self._modules = modules
+        self._library = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  (pathlib costs 10 ms of every start)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if any(name == module or name.startswith(module + ".") for module in self._modules):
+            frame = sys._getframe(1)
+            while frame.f_back and self._passes_on(frame.f_code.co_filename):
+                frame = frame.f_back
+            if not frame.f_code.co_filename.startswith(self._library):
+                raise ImportError(f"{name} is not among the modules that this exercise allows")
+
+    def _passes_on(self, file: str) -> bool:
+        return file.startswith(("<frozen importlib", self._library + "importlib"))
 
 
 def _limit(limits: list[list[Any]]) -> None:

@@ -125,7 +125,9 @@ def _decode_tagged(tag: str, body: Any) -> Any:
         case "q":
             from fractions import Fraction
 
-            return Fraction(body)
+            # Not Fraction(body): of "1e999999999" it would make a number of a billion digits.
+            numerator, _, denominator = body.partition("/")
+            return Fraction(int(numerator), int(denominator or 1))
         case "m":
             from decimal import Decimal
 

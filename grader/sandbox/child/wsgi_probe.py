@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -157,11 +158,16 @@ def environ_of(variables: dict[str, Any], source: Input, errors: io.StringIO) ->
 
 
 def open_application(module: Any, key: str, factory: str, arguments: list[Any]) -> Callable[..., Any]:
-    """module.factory(*arguments), kept under `key`; with factory "" the callable `application`."""
+    """module.factory(*arguments), kept under `key`; with factory "" the callable that is named in arguments."""
     if key not in _applications:
-        made = getattr(module, factory)(*arguments) if factory else module.application
+        made = getattr(module, factory)(*arguments) if factory else getattr(module, arguments[0])
         _applications[key] = made
     return _applications[key]
+
+
+def set_environment(module: Any, variables: dict[str, str]) -> None:
+    """Variables for what the submission reads later."""
+    os.environ.update(variables)
 
 
 def forget(module: Any, key: str) -> None:
@@ -248,7 +254,8 @@ def wrap(module: Any, name: str, plan: dict[str, Any]) -> dict[str, Any]:
     """module.name (a middleware) around an application of the probe's own, which follows `plan`.
 
     plan: status, headers, chunks, write (bytes for the write callable), start ("call", "late" or "never"), raise_at
-    ("call" or a number of chunks), secret (the message of what is raised), stop_after. Returns the facts, and what was raised.
+    ("call" or a number of chunks), secret (the message of what is raised), stop_after.
+    Returns the facts, and what was raised.
     """
     server = Server()
 
@@ -275,3 +282,40 @@ def wrap(module: Any, name: str, plan: dict[str, Any]) -> dict[str, Any]:
     except ProbeError as error:
         raised = type(error).__name__
     return {**server.facts(), "raised": raised, "errors": errors.getvalue()[-4000:]}
+
+
+def two_transactions(module: Any, name: str, db: Any, number: int, book: dict[str, Any]) -> dict[str, Any]:
+    """One thread adds a book to table "books" within module.name(db); a second one tries to get in meanwhile.
+
+    Returns whether it got in too early, and how many books it saw when it was its turn.
+    """
+    import threading
+
+    from tinydb.table import Document
+
+    inside, trying, entered = threading.Event(), threading.Event(), threading.Event()
+    seen: list[int] = []
+    failures: list[BaseException] = []
+    transaction = getattr(module, name)
+
+    def second() -> None:
+        try:
+            inside.wait(2)
+            trying.set()
+            with transaction(db) as tables:
+                entered.set()
+                seen.append(len(tables.table("books")))
+        except BaseException as error:  # noqa: BLE001  (it belongs to the caller, in the other thread)
+            failures.append(error)
+
+    thread = threading.Thread(target=second, daemon=True)
+    thread.start()
+    with transaction(db) as tables:
+        inside.set()
+        trying.wait(2)
+        early = entered.wait(0.06)
+        tables.table("books").insert(Document(book, number))
+    thread.join(2)
+    if failures:
+        raise failures[0]
+    return {"entered": early, "seen": seen[0] if seen else -1}

@@ -117,6 +117,14 @@ def test_a_forbidden_import_scores_nothing_and_says_where(tmp_path: Path) -> Non
     assert card.cards[0].note.startswith("specimen/tiny/cgi-bin/tiny.py:1: import of wsgiref")
 
 
+@pytest.mark.parametrize("spelling", ["__import__('wsg' + 'iref')", "exec('import wsg' + 'iref')"])
+def test_a_hidden_import_is_refused_when_it_happens(tmp_path: Path, spelling: str) -> None:
+    card = grade_source(tmp_path, GOOD.replace("return text[::-1]", f"return {spelling} and text[::-1]"))
+    finding = find(card, "words/abc").finding
+    assert finding is not None
+    assert "wsgiref is not among the modules that this exercise allows" in finding.got
+
+
 def test_a_discouraged_import_costs_nothing_and_is_advised_against(tmp_path: Path) -> None:
     card = grade_source(tmp_path, "try:\n    import cgi\nexcept ImportError:\n    pass\n" + GOOD)
     assert card.points == 100

@@ -48,10 +48,24 @@ def test_a_stub_is_known_by_its_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["import wsgiref", "import wsgiref.simple_server as s", "from wsgiref import x", "def f():\n    import wsgiref.x"],
+    [
+        "import wsgiref",
+        "import importlib\nimportlib.import_module('wsgiref.simple_server')",
+        "__import__('wsgiref')",
+        "import wsgiref.simple_server as s",
+        "from wsgiref import x",
+        "def f():\n    import wsgiref.x",
+    ],
 )
 def test_a_forbidden_import_is_seen_wherever_it_stands(source: str) -> None:
     assert find_import(ast.parse(source), ("wsgiref",)) is not None
+
+
+def test_a_forbidden_function_of_an_allowed_module_is_seen() -> None:
+    forbidden = ("asyncio.start_server",)
+    assert find_import(ast.parse("import asyncio as a\na.start_server()"), forbidden) == ("asyncio.start_server", 2)
+    assert find_import(ast.parse("from asyncio import start_server"), forbidden) == ("asyncio.start_server", 1)
+    assert find_import(ast.parse("import asyncio\nasyncio.get_running_loop().create_server()"), forbidden) is None
 
 
 def test_a_module_of_a_longer_name_is_not_forbidden() -> None:
