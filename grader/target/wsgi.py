@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from grader.model import Complaint, Finding, Verdict
@@ -106,18 +107,28 @@ class WsgiReply:
 class WsgiTarget:
     """The WSGI side of the submission's main file."""
 
-    def __init__(self, module: Module) -> None:
-        self._module = module
+    def __init__(self, module: Module, submission: Path, before: frozenset[str]) -> None:
+        self._module, self._submission, self._before = module, submission, before
         self._keys = map(str, itertools.count())
 
-    def open(self, factory: str = "", *arguments: Any) -> WsgiApp:
-        """The application that module.factory(*arguments) makes, or the callable `application`."""
+    def open(self, factory: str, *arguments: Any) -> WsgiApp:
+        """The application that module.factory(*arguments) makes."""
         return WsgiApp(self._module, next(self._keys), factory, list(arguments))
 
-    def wrap(self, middleware: str, plan: dict[str, Any], shown: str) -> WsgiReply:
-        """A middleware of the submission around an application of ours that follows `plan` (child/wsgi_probe.py)."""
-        facts = _facts(self._module.run_extension(PROBE, "wrap", middleware, plan, shown=shown))
-        return _reply(facts, shown)
+    def open_by_name(self, name: str, environment: dict[str, str]) -> WsgiApp:
+        """The callable `name` of the main file, with these variables in the process's environment."""
+        shown = " ".join(f"{key}={value}" for key, value in environment.items())
+        self._module.run_extension(PROBE, "set_environment", environment, shown=shown)
+        return WsgiApp(self._module, f"callable {name}", "", [name])
+
+    def files_made(self) -> list[str]:
+        """What is in the submission's folder now and was not before any of it ran."""
+        return sorted(files_below(self._submission) - self._before)
+
+
+def wrap(module: Module, middleware: str, plan: dict[str, Any], shown: str) -> WsgiReply:
+    """A middleware of the submission around an application of ours that follows `plan` (child/wsgi_probe.py)."""
+    return _reply(_facts(module.run_extension(PROBE, "wrap", middleware, plan, shown=shown)), shown)
 
 
 @dataclass
@@ -171,6 +182,11 @@ class WsgiApp:
         """A new application on the same arguments, as after a restart of the server."""
         self._module.run_extension(PROBE, "forget", self._key, shown="(the application is made anew)")
         return replace(self)
+
+
+def files_below(folder: Path) -> frozenset[str]:
+    """The relative paths of all files in a folder."""
+    return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _facts(called: Any) -> dict[str, Any]:

@@ -533,18 +533,17 @@ def add_book(db: Path, clean: dict[str, Any]) -> Book:
     return {"id": number, **clean}
 
 
-def post_book(request: "Request", db: Path) -> Response:
-    """Answer POST /books: read the fields, validate them, add the book.
+def post_book(request: "Request", fields: dict[str, Any], db: Path) -> Response:
+    """Answer POST /books: validate the fields that came in the body, add the book.
 
-    Use     request.body() and request.content_type, read_fields(), validate(), add_book(), link(),
-            json_response(status, value, headers), add_page(request, status, values, errors).
+    Use     validate(), add_book(), link(), json_response(status, value, headers),
+            add_page(request, status, values, errors); request.wants_json, request.sent_json.
     A good form     303 and Location: the address of the new book, so that a reload does not add it again
     A good JSON     201, the same Location, and the book as JSON
     Errors          422: for JSON {"error": "one sentence", "errors": {field: message}}; for a form the page
                     with what was typed still in it and the messages. A form whose client prefers JSON gets
                     the JSON.
     """
-    fields = read_fields(request.content_type, request.body())
     clean, errors = validate(fields)
     if errors and request.wants_json:
         return json_response(422, {"error": "The book cannot be added as it is.", "errors": errors})
@@ -634,9 +633,6 @@ class Request:
     def wants_json(self) -> bool:
         return self.sent_json or negotiate(self.environ.get("HTTP_ACCEPT", "")) == JSON
 
-    def body(self) -> bytes:
-        return read_body(self.environ)
-
 
 class Site:
     """The application itself, around one database file. The shelf is opened (and seeded) at its first use."""
@@ -665,7 +661,8 @@ class Site:
             seed_catalog(self.db, self.seed)
             self.seeded = True
         if request.method == "POST":
-            return post_book(request, self.db)
+            fields = read_fields(request.content_type, read_body(request.environ))
+            return post_book(request, fields, self.db)
         if number is not None:
             return show_book(request, self.db, number)
         books = load_books(self.db)

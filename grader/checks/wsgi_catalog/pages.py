@@ -1,0 +1,223 @@
+"""Reading the catalog's pages as a browser does, whatever markup the student chose.
+
+reply -> read_page() -> Page: books(), total, turn("next"), form("add"), text("year-error"), links()
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+from grader.engine import expect
+from grader.engine.expect import Reply
+
+VOID = frozenset(re.findall(r"\w+", "area base br col embed hr img input link meta source track wbr"))
+# Start tags that end an open element whose end tag may be left out (HTML Living Standard, section 13.1.2.4).
+BLOCKS = re.findall(
+    r"\w+",
+    "address article aside blockquote details dialog div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
+    "header hr main menu nav ol p pre section table ul",
+)
+ENDED_BY: dict[str, tuple[str, ...]] = dict.fromkeys(BLOCKS, ("p",))
+ENDED_BY |= {
+    "li": ("li",),
+    "dt": ("dt", "dd"),
+    "dd": ("dt", "dd"),
+    "tr": ("tr",),
+    "td": ("td", "th"),
+    "th": ("td", "th"),
+}
+# What an open element of ENDED_BY is looked for in, and no further out.
+FENCES = frozenset(("ul", "ol", "dl", "table", "form", "main", "body"))
+
+
+@dataclass
+class Element:
+    """A start tag, its attributes (names in lower case), and what stands up to its end tag."""
+
+    tag: str
+    attributes: dict[str, str]
+    content: list[Element | str] = field(default_factory=list)
+
+    def get(self, name: str) -> str:
+        return self.attributes.get(name, "")
+
+    @property
+    def classes(self) -> list[str]:
+        return self.get("class").split()
+
+    @property
+    def text(self) -> str:
+        """All text inside, white space as a browser shows it: runs of it are one space, none at the ends."""
+        pieces: list[str] = []
+        for item in self.content:
+            pieces.append(item if isinstance(item, str) else item._raw_text())
+        return collapse("".join(pieces))
+
+    def _raw_text(self) -> str:
+        return "".join(item if isinstance(item, str) else item._raw_text() for item in self.content)
+
+    def all(self, tag: str = "", **attributes: str) -> Iterator[Element]:
+        """Every element inside, in the order of their start tags, with these attributes ("class_" for a class)."""
+        for item in self.content:
+            if isinstance(item, Element):
+                if (not tag or item.tag == tag) and item._has(attributes):
+                    yield item
+                yield from item.all(tag, **attributes)
+
+    def _has(self, attributes: dict[str, str]) -> bool:
+        for name, value in attributes.items():
+            if name == "class_":
+                if value not in self.classes:
+                    return False
+            elif self.attributes.get(name) != value:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class ShownBook:
+    """A book as a page shows it; `links` are the addresses in it."""
+
+    title: str
+    author: str
+    year: str
+    links: tuple[str, ...]
+
+
+@dataclass
+class Form:
+    """A form: where it goes, and its fields as a browser would send them now."""
+
+    method: str
+    action: str
+    fields: dict[str, str]
+    labelled: frozenset[str]
+
+
+class Page:
+    """A page that came as an answer to `url`."""
+
+    def __init__(self, root: Element, url: str) -> None:
+        self.root, self.url = root, url
+
+    def text(self, identity: str) -> str | None:
+        """The text of the element with this id; None where there is none, or nothing in it."""
+        return next((element.text for element in self.root.all(id=identity)), "") or None
+
+    def books(self) -> list[ShownBook]:
+        """The elements of class "book". A part that is missing is ""."""
+        return [_shown(element) for element in self.root.all(class_="book")]
+
+    def turn(self, relation: str) -> str | None:
+        """The path and query of the link with this rel, None where there is none."""
+        for element in self.root.all():
+            if element.tag in ("a", "link") and relation in element.get("rel").split():
+                return self._local(element.get("href"))
+        return None
+
+    def links(self) -> list[str]:
+        """Every address that the page sends somebody to, as path and query, if it is one of this site."""
+        found = [element.get("href") for element in self.root.all("a") if "href" in element.attributes]
+        found += [element.get("action") for element in self.root.all("form")]
+        absolute = [urljoin(self.url, address) for address in found]
+        ours = [address for address in absolute if urlsplit(address).netloc in ("localhost", urlsplit(self.url).netloc)]
+        return [self._local(address) for address in ours]
+
+    def form(self, identity: str) -> Form | None:
+        form = next(self.root.all("form", id=identity), None)
+        if form is None:
+            return None
+        controls = [*form.all("input"), *form.all("textarea")]
+        outside = [*self.root.all("input"), *self.root.all("textarea")]
+        controls += [control for control in outside if control.get("form") == identity and control not in controls]
+        named = {control.get("name"): control for control in controls if control.get("name")}
+        labels = list(self.root.all("label"))
+        by_for = {label.get("for") for label in labels if label.text}
+        around = {control.get("name") for label in labels if label.text for control in label.all("input")}
+        labelled = {name for name, control in named.items() if name in around or control.get("id") in by_for - {""}}
+        return Form(
+            method=form.get("method").upper() or "GET",
+            action=self._local(form.get("action") or self.url),
+            fields={name: _value(control) for name, control in named.items()},
+            labelled=frozenset(labelled),
+        )
+
+    def _local(self, address: str) -> str:
+        parts = urlsplit(urljoin(self.url, address))
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _value(control: Element) -> str:
+    return control.get("value") if control.tag == "input" else "".join(map(str, control.content))
+
+
+def _shown(element: Element) -> ShownBook:
+    def part(name: str) -> str:
+        return next((inner.text for inner in element.all(class_=name)), "")
+
+    links = tuple(link.get("href") for link in element.all("a") if "href" in link.attributes)
+    return ShownBook(part("title"), part("author"), part("year"), links)
+
+
+def collapse(text: str) -> str:
+    """Runs of HTML's white space as one space, none at the ends."""
+    return re.sub(r"[ \t\n\f\r]+", " ", text).strip(" ")
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Element("", {})
+        self._open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes: dict[str, str] = {}
+        for name, value in attrs:
+            attributes.setdefault(name, value or "")  # the first of two attributes counts
+        for ended in ENDED_BY.get(tag, ()):
+            for element in reversed(self._open):
+                if element.tag == ended:
+                    self.handle_endtag(ended)
+                    break
+                if element.tag in FENCES:
+                    break
+        element = Element(tag, attributes)
+        self._open[-1].content.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)  # in HTML the slash of <b/> means nothing
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(element.tag == tag for element in self._open):
+            while self._open.pop().tag != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].content.append(data)
+
+
+def read_page(reply: Reply, url: str = "http://localhost/") -> Page:
+    """The page of an HTML answer. Complaint when it is not HTML in UTF-8."""
+    content_type = reply.headers.get("Content-Type") or "no Content-Type"
+    parts = [part.strip().lower().replace('"', "") for part in content_type.split(";")]
+    good = parts[0] == "text/html" and "charset=utf-8" in parts[1:]
+    expect(reply).that(good, expected="Content-Type: text/html; charset=utf-8", got=f"Content-Type: {content_type}")
+    try:
+        text = reply.body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        expect(reply).that(False, expected="a page in UTF-8", got=f"bytes that are not UTF-8 ({error.reason})")
+    return Page(parse(text), url)
+
+
+def parse(text: str) -> Element:
+    """A root element around some HTML."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    return reader.root

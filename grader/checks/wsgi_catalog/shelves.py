@@ -1,0 +1,212 @@
+"""Catalogs to ask: a seed with traps in it, a shelf that knows what must be on it, and what JSON must look like."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from grader.engine import expect
+from grader.engine.expect import Reply
+from grader.sandbox.worker import Raised, Returned
+from grader.target.wsgi import JSON_TYPE, WsgiApp, WsgiReply, WsgiTarget
+
+Book = dict[str, Any]
+PER_PAGE = 20
+MAX_BODY = 65_536
+
+
+def book(title: str, author: str, year: int) -> Book:
+    return {"title": title, "author": author, "year": year}
+
+
+# Markup, quotes, letters whose case pairs change length, scripts from right to left, numbers that look like years.
+SPECIAL = (
+    book("Don Quijote de la Mancha", "Miguel de Cervantes", 1605),
+    book("Die größere Hoffnung", "Ilse Aichinger", 1948),
+    book("Jonathan Strange & Mr Norrell", "Susanna Clarke", 2004),
+    book("İnce Memed", "Yaşar Kemal", 1955),
+    book("2666", "Roberto Bolaño", 2004),
+    book('The <b>Bold</b> & the "Quoted"', "O'Brien <script>", 1939),
+    book("Μήδεια", "Εὐριπίδης", -431),
+    book("בין הצירים", "עמוס עוז", 16),
+    book("三体", "刘慈欣", 2008),
+    book("Frankenstein; or, The Modern Prometheus", "Mary Shelley", 1818),
+    book("100% plus + more", "A=B&C=D", 1605),
+    book("STRASSENKINDER", "ILSE AICHINGER", 160),
+)
+FILLERS = tuple(book(f"Volume {number}", f"Hand {number % 7}", 1900 + number) for number in range(33))
+BOOKS: tuple[Book, ...] = (*SPECIAL, *FILLERS)
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Shelf:
+    """An open catalog, its files, and the books it was seeded with, numbered."""
+
+    app: WsgiApp
+    db: Path
+    seed: Path | None
+    books: dict[int, Book]
+
+    def json(self, path: str, query: str = "") -> Any:
+        """GET as a program; status 200 and JSON, or a Complaint."""
+        reply = self.app.get_json(path, query)
+        expect(reply).status(200)
+        return read_json(reply)
+
+    def total(self) -> Any:
+        return listing(self.app.get_json("/books"))["total"]
+
+    def all_books(self) -> dict[int, Book]:
+        """Every page of /books, by number."""
+        found: dict[int, Book] = {}
+        page = pages = 1
+        while page <= pages:
+            part = listing(self.app.get_json("/books", f"page={page}"))
+            pages = min(part["pages"], 100)
+            found |= {item["id"]: bare(item) for item in part["books"]}
+            page += 1
+        return found
+
+    def add(self, new: Book) -> int:
+        """POST JSON; the number of the new book, or a Complaint."""
+        reply = post_json(self.app, new)
+        expect(reply).status(201)
+        return number_of(reply)
+
+
+def write_seed(folder: Path, books: Iterable[Book]) -> Path:
+    """A seed file in a folder that the submission can read."""
+    path = folder / f"seed-{next(_numbers)}.json"
+    path.write_text(json.dumps(list(books), ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def new_db(folder: Path) -> Path:
+    """The path of a database that does not exist yet."""
+    return folder / f"shelf-{next(_numbers)}.json"
+
+
+def open_shelf(wsgi: WsgiTarget, folder: Path, books: Sequence[Book] | None = BOOKS) -> Shelf:
+    """A new catalog seeded with `books`; None: without a seed file."""
+    seed = None if books is None else write_seed(folder, books)
+    db = new_db(folder)
+    app = wsgi.open("create_application", str(db), None if seed is None else str(seed))
+    return Shelf(app, db, seed, dict(enumerate(books or (), 1)))
+
+
+@functools.cache
+def reading(wsgi: WsgiTarget, folder: Path) -> Shelf:
+    """One catalog of BOOKS for all checks that only read."""
+    return open_shelf(wsgi, folder)
+
+
+@functools.cache
+def adding(wsgi: WsgiTarget, folder: Path) -> Shelf:
+    """One catalog without a seed for all examples that only add."""
+    return open_shelf(wsgi, folder, None)
+
+
+def bare(item: Book) -> Book:
+    """A book without its number and whatever else a program may add."""
+    return {name: item[name] for name in ("title", "author", "year")}
+
+
+def read_json(reply: Reply) -> Any:
+    """The value of a JSON answer. Complaint when it is none."""
+    kind = (reply.headers.get("Content-Type") or "").split(";")[0].strip().lower()
+    shown = f"Content-Type: {reply.headers.get('Content-Type')}"
+    expect(reply).that(kind == JSON_TYPE, expected=f"Content-Type: {JSON_TYPE}", got=shown)
+    try:
+        return json.loads(reply.body.decode("utf-8"))
+    except ValueError as error:
+        expect(reply).that(False, expected="a body of JSON in UTF-8", got=f"a body that is not ({error})")
+
+
+def read_book(reply: Reply) -> Book:
+    """The book of a JSON answer, its four keys of the right types."""
+    value = read_json(reply)
+    expect(reply).that(is_book(value), expected='{"id": number, "title": text, "author": text, "year": number}')
+    return dict(value)
+
+
+def is_book(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        type(value.get(name)) is kind for name, kind in (("id", int), ("title", str), ("author", str), ("year", int))
+    )
+
+
+def listing(reply: Reply) -> dict[str, Any]:
+    """The JSON of /books or /books/search, its five keys of the right types."""
+    expect(reply).status(200)
+    value = read_json(reply)
+    good = (
+        isinstance(value, dict)
+        and all(type(value.get(name)) is int for name in ("page", "pages", "per_page", "total"))
+        and isinstance(value.get("books"), list)
+        and all(map(is_book, value["books"]))
+    )
+    expect(reply).that(good, expected='{"books": [books], "page": number, "pages": ..., "per_page": ..., "total": ...}')
+    return dict(value)
+
+
+def error_of(reply: Reply) -> dict[str, Any]:
+    """The JSON of an error: an object whose "error" is a sentence."""
+    value = read_json(reply)
+    good = isinstance(value, dict) and isinstance(value.get("error"), str) and value["error"].strip() != ""
+    expect(reply).that(good, expected='{"error": "a sentence for a person"}')
+    return dict(value)
+
+
+def errors_of(reply: Reply) -> set[str]:
+    """The fields that have a message in a JSON error."""
+    errors = error_of(reply).get("errors")
+    good = isinstance(errors, dict) and all(isinstance(text, str) and text.strip() for text in errors.values())
+    expect(reply).that(good, expected='an object "errors" with a sentence for each wrong field')
+    return set(errors or ())
+
+
+def post_form(app: WsgiApp, fields: Any, **meta: str | None) -> WsgiReply:
+    return app.post("/books", urlencode(fields).encode("ascii"), **meta)
+
+
+def post_json(app: WsgiApp, value: Any) -> WsgiReply:
+    return app.post("/books", json.dumps(value).encode("ascii"), JSON_TYPE)
+
+
+def number_of(reply: Reply, mounted: str = "") -> int:
+    """The number in Location. Complaint when it is not the address of a book."""
+    location = reply.headers.get("Location") or ""
+    path = location.removeprefix("http://localhost")
+    digits = path.removeprefix(f"{mounted}/books/")
+    good = path.startswith(f"{mounted}/books/") and digits.isascii() and digits.isdigit() and len(digits) < 10
+    expect(reply).that(good, expected=f"Location: {mounted}/books/NUMBER", got=f"Location: {location or '(none)'}")
+    return int(digits)
+
+
+def expect_verdict(called: Returned | Raised, right: dict[str, Any], wrong: set[str]) -> None:
+    """A function returned (right, errors), with a message for a person for each name in `wrong`."""
+
+    def good(got: Any) -> bool:
+        if not isinstance(got, tuple) or len(got) != 2 or got[0] != right or not isinstance(got[1], dict):
+            return False
+        return set(got[1]) == wrong and all(isinstance(text, str) and text.strip() for text in got[1].values())
+
+    messages = ", ".join(f'"{name}": "a message"' for name in sorted(wrong))
+    expect(called).returns_that(good, f"({right!r}, {{{messages}}})")
+
+
+def matches(item: Book, title: str = "", author: str = "", year: int | None = None) -> bool:
+    """The README's rule of search."""
+    return (
+        title.casefold() in item["title"].casefold()
+        and author.casefold() in item["author"].casefold()
+        and (year is None or item["year"] == year)
+    )

@@ -1,0 +1,253 @@
+"""Adding a book: the form, its messages, and the same for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from hypothesis import strategies as st
+
+from grader.checks.wsgi_catalog.pages import collapse, read_page
+from grader.checks.wsgi_catalog.shelves import (
+    BOOKS,
+    MAX_BODY,
+    Shelf,
+    adding,
+    bare,
+    book,
+    error_of,
+    errors_of,
+    expect_verdict,
+    number_of,
+    open_shelf,
+    post_form,
+    post_json,
+    read_book,
+    reading,
+)
+from grader.engine import check, expect, fuzz
+from grader.engine.alphabets import MARKUP, any_text, words
+from grader.target.function import Module
+from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiRequest, WsgiTarget
+
+MOMO = book("Momo", "Michael Ende", 1973)
+# (field, wrong value): as text, wrong in a form and in JSON alike.
+WRONG_TEXTS: tuple[tuple[str, str], ...] = (
+    *(("title", text) for text in ("", " \t\n", "x" * 201, "a\nb", "a\x00b", "a\x7f", "\x85a\x9fb")),
+    *(("author", text) for text in ("", "\u3000", "\u00e9" * 201, "tab\there")),
+    *(("year", text) for text in ("", "soon", "19.5", "1_984", "+1984", "2101", "-4001", "12345", "1 9", "nan")),
+    *(("year", text) for text in ("\uff11\uff19", "9" * 5000)),
+)
+WRONG_VALUES: tuple[tuple[str, Any], ...] = (
+    *(("title", value) for value in (None, 2666, ["a"], "\ud800")),
+    *(("author", value) for value in ({"a": 1}, True)),
+    *(("year", value) for value in (None, True, 1605.0, [1605], 10**30, -4001, 2101)),
+)
+TITLES = any_text(1, 12).map(str.strip).filter(bool) | words(MARKUP + "ab\u00e9", max_size=8)
+
+
+def fault_list(faults: tuple[tuple[str, Any], ...]) -> list[tuple[dict[str, Any], set[str]]]:
+    """Fields that are right but for one, or for all of one list at once; and the names of the wrong ones."""
+    single = [({**MOMO, field: value}, {field}) for field, value in faults]
+    both = ({"title": "", "author": "Michael Ende", "year": "soon"}, {"title", "year"})
+    return [*single, both, ({}, {"title", "author", "year"})]
+
+
+@check("add/validate", points=1, source="kit rule", needs=("search/read-year",))
+@fuzz(
+    share=0.6,
+    title=TITLES,
+    author=any_text(1, 8),
+    year=st.integers(-4000, 2100),
+    pad=st.sampled_from(("", " ", "\t\n", "\u3000")),
+)
+def test_what_is_right_is_cleaned(module: Module, title: str, author: str, year: int, pad: str) -> None:
+    """validate() returns right fields without the blanks around them, the year as a number, and no errors."""
+    author = f"{author}." if not author.strip() else author
+    wanted = book(title.strip(), author.strip(), year)
+    for given in (f"{pad}{year}{pad}", year):
+        fields = {"title": pad + title + pad, "author": author, "year": given, "colour": "red"}
+        expect(module.call("validate", fields)).returns_sequence([wanted, {}])
+
+
+@check("add/validate-wrong", points=1, source="kit rule", needs=("add/validate",))
+def test_what_is_wrong_has_a_message(module: Module) -> None:
+    """validate() returns a message for every wrong field, and keeps the right ones."""
+    for fields, wrong in fault_list((*WRONG_TEXTS, *(fault for fault in WRONG_VALUES if fault[1] != "\ud800"))):
+        right = {name: MOMO[name] for name in MOMO if name not in wrong}
+        expect_verdict(module.call("validate", fields), right, wrong)
+
+
+@check("add/page", points=1, source="kit rule")
+def test_the_page_with_the_form(wsgi: WsgiTarget, folder: Path) -> None:
+    """GET /books/new answers 200 with the form of id="add": fields for title, author and year, each with a label."""
+    reply = reading(wsgi, folder).app.get("/books/new")
+    expect(reply).status(200)
+    form = read_page(reply).form("add")
+    shown = "no such form" if form is None else f"fields {sorted(form.fields)}, labels for {sorted(form.labelled)}"
+    good = form is not None and form.labelled >= set(MOMO) and form.method == "POST"
+    expect(reply).that(good, expected='<form id="add" method="post"> with title, author, year', got=shown)
+
+
+def expect_added(shelf: Shelf, number: int, wanted: dict[str, Any]) -> None:
+    """The book is there under its number, and it is one more than before."""
+    got = bare(read_book(shelf.app.get_json(f"/books/{number}")))
+    expect.that(got == wanted, expected=f"/books/{number} is {wanted!r}", got=repr(got))
+    shelf.books[number] = wanted
+    total = shelf.total()
+    expect.that(total == len(shelf.books), expected=f"{len(shelf.books)} books in all", got=f"{total}")
+
+
+@check("add/form", points=2, source="kit rule", needs=("books/book",))
+def test_a_form_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
+    """A form that is right: 303 with the address of the new book in Location, and the book is there."""
+    shelf = open_shelf(wsgi, folder)
+    for new in (MOMO, book("\u00c0 la recherche & <i>du</i> temps+perdu", "\u6751\u4e0a", -4000)):
+        reply = post_form(shelf.app, {**new, "title": f" {new['title']}\t"})
+        expect(reply).status(303)
+        expect_added(shelf, number_of(reply), new)
+
+
+@check("add/json", points=1, source="kit rule", needs=("books/book",))
+def test_json_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
+    """JSON that is right: 201, Location, and the book with its number as JSON; the year may be text."""
+    shelf = open_shelf(wsgi, folder)
+    for sent in (MOMO, {**MOMO, "year": " 1973 "}, {**MOMO, "id": 1, "colour": "red"}):
+        reply = post_json(shelf.app, sent)
+        expect(reply).status(201)
+        number = number_of(reply)
+        wanted = {**MOMO, "id": number}
+        got = read_book(reply)
+        expect(reply).that({**bare(got), "id": got["id"]} == wanted, expected=f"the new book as JSON: {wanted!r}")
+        expect_added(shelf, number, MOMO)
+
+
+@check("add/exact", points=1, source="PEP 3333, Input and Error Streams", needs=("add/form",))
+def test_exactly_the_body_is_read(wsgi: WsgiTarget, folder: Path) -> None:
+    """Exactly CONTENT_LENGTH bytes are read, also when they come in pieces, and never one more; 65536 are no problem.
+
+    The connection may stay open after the body: a further read waits for ever.
+    """
+    app = reading(wsgi, folder).app
+    for body, piece in (
+        (b"title=&author=&year=", 0),
+        (b"title=&author=&year=", 3),
+        (b"a=" + b"x" * (MAX_BODY - 2), 9999),
+    ):
+        meta = (("CONTENT_TYPE", FORM_TYPE),)
+        reply = app.request(WsgiRequest("POST", "/books", body=body, meta=meta, held=True, piece=piece))
+        got = "it reads on, and waits for ever" if reply.waited or reply.beyond else f"it reads {reply.taken} bytes"
+        exact = reply.taken == len(body) and not reply.beyond and not reply.waited
+        expect(reply).that(exact, expected=f"it reads {len(body)} bytes and answers", got=got)
+        expect(reply).status(422)
+
+
+@check("add/messages", points=1, source="kit rule", needs=("add/form",))
+def test_every_wrong_field_has_its_message(wsgi: WsgiTarget, folder: Path) -> None:
+    """A form with wrong fields is a 422: the form again, and a message for each wrong field and for no other."""
+    shelf = open_shelf(wsgi, folder)
+    for fields, wrong in fault_list(WRONG_TEXTS):
+        reply = post_form(shelf.app, fields)
+        expect(reply).status(422)
+        page = read_page(reply)
+        got = {name for name in MOMO if page.text(f"{name}-error")}
+        shown = f"messages for {', '.join(sorted(got)) or 'no field'}"
+        expect(reply).that(got == wrong, expected=f"messages for {', '.join(sorted(wrong))}", got=shown)
+        expect(reply).that(page.form("add") is not None, expected='the form of id="add" again')
+    total = shelf.total()
+    expect.that(total == len(BOOKS), expected=f"still {len(BOOKS)} books", got=f"{total} books")
+
+
+@check("add/messages-json", points=1, source="kit rule", needs=("add/json",))
+def test_programs_get_the_same_messages(wsgi: WsgiTarget, folder: Path) -> None:
+    """Wrong JSON, and a wrong form whose client prefers JSON, is a 422 with a key in "errors" per wrong field."""
+    shelf = open_shelf(wsgi, folder)
+    for fields, wrong in fault_list((*WRONG_TEXTS[::3], *WRONG_VALUES)):
+        reply = post_json(shelf.app, fields)
+        expect(reply).status(422)
+        got = errors_of(reply)
+        expect(reply).that(got == wrong, expected=f'"errors" for {", ".join(sorted(wrong))}', got=f"keys {sorted(got)}")
+    reply = post_form(shelf.app, {**MOMO, "year": "soon"}, HTTP_ACCEPT=JSON_TYPE)
+    expect(reply).status(422)
+    expect(reply).that(errors_of(reply) == {"year"}, expected='"errors" for year')
+    error_of(shelf.app.post("/books", b"[", JSON_TYPE, HTTP_ACCEPT="text/html"))
+    total = shelf.total()
+    expect.that(total == len(BOOKS), expected=f"still {len(BOOKS)} books", got=f"{total} books")
+
+
+@check("add/kept", points=1, source="kit rule", needs=("add/messages",))
+@fuzz(
+    share=0.3,
+    title=any_text(max_size=9) | words(MARKUP + "abx;#"),
+    author=any_text(max_size=5),
+    year=words(MARKUP + "1"),
+)
+def test_what_was_typed_is_still_there(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: str) -> None:
+    """After an error the form still holds what was typed, escaped: no text becomes a tag or leaves its attribute."""
+    year = f"{year}?"  # never a year
+    reply = post_form(reading(wsgi, folder).app, {"title": title, "author": author, "year": year})
+    expect(reply).status(422)
+    page = read_page(reply)
+    form = page.form("add")
+    got = form and [form.fields.get(name, "").strip() for name in MOMO]
+    wanted = [title.strip(), author.strip(), year.strip()]
+    expect(reply).that(got == wanted, expected=f"the form with {wanted!r}", got=repr(got))
+    strange = {element.tag for element in page.root.all()} & {"a0", "ab", "x", "abx", "script", "i"}
+    expect(reply).that(not strange, expected="no tag that was typed", got=f"tags {sorted(strange)}")
+
+
+@check("add/any-text", points=2, source="kit rule", needs=("add/form", "add/json"))
+@fuzz(share=0.3, title=TITLES, author=TITLES, year=st.integers(-4000, 2100), form=st.booleans())
+def test_any_text_comes_back(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: int, form: bool) -> None:
+    """Whatever is added, by form or as JSON, comes back character by character, and is shown escaped."""
+    app = adding(wsgi, folder).app
+    new = book(title.strip(), author.strip(), year)
+    reply = post_form(app, new) if form else post_json(app, new)
+    expect(reply).status(303 if form else 201)
+    number = number_of(reply)
+    got = bare(read_book(app.get_json(f"/books/{number}")))
+    expect.that(got == new, expected=f"/books/{number} is {new!r}", got=repr(got))
+    page = read_page(app.get(f"/books/{number}"))
+    shown = [(item.title, item.author, item.year) for item in page.books()]
+    wanted = [(collapse(new["title"]), collapse(new["author"]), str(year))]
+    expect.that(shown == wanted, expected=f"its page shows {wanted!r}", got=repr(shown))
+
+
+@check("add/browser", points=1, source="kit rule", needs=("add/messages",))
+def test_the_form_works_in_a_browser(wsgi: WsgiTarget, folder: Path) -> None:
+    """The form, sent to its action by its method, also where the catalog is mounted elsewhere, adds the book.
+
+    First with a mistake, then corrected in the form that comes back.
+    """
+    shelf = open_shelf(wsgi, folder)
+    mounted = (("SCRIPT_NAME", "/shop"),)
+    reply = shelf.app.request(WsgiRequest(path="/books/new", meta=mounted))
+    typed = {**MOMO, "year": "soon"}
+    for status in (422, 303):
+        form = read_page(reply, "http://localhost/shop/books/new").form("add")
+        action = form.action if form else ""
+        good = form is not None and form.method == "POST" and action.startswith("/shop/")
+        expect(reply).that(good, expected="a form whose action begins with SCRIPT_NAME", got=f"action {action!r}")
+        fields = {**(form.fields if form else {}), **typed}
+        body = urlencode(fields).encode("ascii")
+        meta = (*mounted, ("CONTENT_TYPE", FORM_TYPE))
+        reply = shelf.app.request(WsgiRequest("POST", action.removeprefix("/shop"), body=body, meta=meta))
+        expect(reply).status(status)
+        typed = {"year": "1973"}
+    expect_added(shelf, number_of(reply, "/shop"), MOMO)
+
+
+@check("add/get-changes-nothing", points=1, source="RFC 9110 section 9.2.1", needs=("add/form",))
+def test_reading_changes_nothing(wsgi: WsgiTarget, folder: Path) -> None:
+    """GET and HEAD never change anything, whatever is in their query."""
+    shelf = open_shelf(wsgi, folder)
+    query = urlencode(MOMO)
+    for path in ("/books", "/books/new", "/books/search", "/books/1", "/"):
+        for method in ("GET", "HEAD"):
+            for extra in ("", "&_method=POST", "&_method=DELETE", "&action=delete"):
+                expect(shelf.app.request(WsgiRequest(method, path, query + extra))).status(200, 400, 404)
+    got = shelf.all_books()
+    expect.that(
+        got == shelf.books, expected=f"the same {len(BOOKS)} books as before", got=f"{len(got)} books, or others"
+    )

@@ -1,0 +1,160 @@
+"""Middleware that catches errors; and the whole application under the eyes of the referee."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from grader.checks.wsgi_catalog.shelves import BOOKS, listing, open_shelf
+from grader.engine import check, expect, fuzz
+from grader.target.function import Module
+from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiReply, WsgiRequest, WsgiTarget, wrap
+
+SECRET = "the password is 0451"
+PLAN: dict[str, Any] = {
+    "status": "203 Fine",
+    "headers": [("Content-Type", "text/plain"), ("X-One", "1"), ("X-One", "2")],
+    "chunks": [b"one", b"two", b"three"],
+    "secret": SECRET,
+}
+
+
+def guard(module: Module, shown: str, **changes: Any) -> WsgiReply:
+    """What a server sees of catch_errors() around an application that behaves as `shown` says."""
+    return wrap(module, "catch_errors", {**PLAN, **changes}, f"catch_errors(app), where app {shown}")
+
+
+def log_of(reply: WsgiReply) -> str:
+    return ", ".join(reply.log)
+
+
+@check("guard/passes-on", points=1, source="PEP 3333, Middleware")
+@fuzz(
+    share=0.3,
+    chunks=st.lists(st.binary(max_size=5), max_size=4),
+    start=st.sampled_from(("call", "late")),
+    write=st.lists(st.binary(min_size=1, max_size=3), max_size=2),
+)
+def test_what_works_is_passed_on(module: Module, chunks: list[bytes], start: str, write: list[bytes]) -> None:
+    """Where nothing is raised, status, headers and body pass through catch_errors() unchanged."""
+    reply = guard(module, "answers as usual", chunks=chunks, start=start, write=write)
+    expect(reply).status(203).body(b"".join(write) + b"".join(chunks))
+    headers = [tuple(pair) for pair in PLAN["headers"]]
+    expect(reply).that(list(reply.headers) == headers, expected=f"the headers {headers!r}")
+    expect(reply).that(reply.starts == 1, expected="one call of start_response", got=f"{reply.starts} calls")
+    expect(reply).that(not reply.oddities, expected="PEP 3333 kept", got="; ".join(reply.oddities))
+
+
+@check(
+    "guard/one-by-one", points=1, source="PEP 3333, Middleware Handling of Block Boundaries", needs=("guard/passes-on",)
+)
+def test_a_piece_is_passed_on_as_it_comes(module: Module) -> None:
+    """Each piece of the body is passed on before the next one is asked for."""
+    reply = guard(module, "gives three pieces")
+    pieces = [event for event in reply.log if event.startswith(("app gave", "server got"))]
+    wanted = [f"{who} {number}" for number in (1, 2, 3) for who in ("app gave", "server got")]
+    expect(reply).that(pieces == wanted, expected=", ".join(wanted), got=", ".join(pieces))
+
+
+@check("guard/error-page", points=2, source="kit rule", needs=("guard/passes-on",))
+def test_an_exception_becomes_a_page(module: Module) -> None:
+    """What app raises becomes a page with status 500; the traceback goes to wsgi.errors and not to the client."""
+    for raise_at, start, shown in (
+        ("call", "never", "raises at once"),
+        (0, "never", "raises before the first piece"),
+        ("call", "call", "raises after start_response"),
+    ):
+        reply = guard(module, shown, raise_at=raise_at, start=start)
+        expect(reply).that(not reply.raised, expected="a page with status 500", got=f"it raised {reply.raised}")
+        expect(reply).status(500).header("Content-Type").body_lacks(SECRET, "Traceback", "ProbeError")
+        expect(reply).that(reply.body.strip() != b"", expected="a page for a person")
+        logged = SECRET in reply.errors and "Traceback" in reply.errors
+        expect(reply).that(logged, expected="the traceback in wsgi.errors", got=repr(reply.errors[-200:]))
+
+
+@check("guard/exc-info", points=1, source="PEP 3333, Error Handling", needs=("guard/error-page",))
+def test_a_late_error_is_told_with_exc_info(module: Module) -> None:
+    """start_response is called again with exc_info; once the headers are out it raises, and that gets through."""
+    reply = guard(module, "raises after start_response, before the first piece", raise_at=0)
+    told = "start_response with exc_info" in reply.log and not reply.oddities
+    expect(reply).that(told, expected="start_response with exc_info", got=log_of(reply))
+    expect(reply).status(500)
+    reply = guard(module, "raises after its first piece", raise_at=1)
+    broken = reply.raised == "ProbeError" and reply.body == b"one"
+    got = f"it raised {reply.raised}" if reply.raised else "it ended as if nothing had happened"
+    expect(reply).that(
+        broken, expected='the exception of app, after the piece "one"', got=f"{got}; body {reply.body!r}"
+    )
+
+
+@check("guard/closed", points=1, source="PEP 3333, Specification Details", needs=("guard/passes-on",))
+def test_the_iterable_is_closed(module: Module) -> None:
+    """close() of what app returned is called: at the end, after an error, and if the server stops early."""
+    cases: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("gives three pieces", {}),
+        ("raises before its first piece", {"raise_at": 0}),
+        ("raises after two pieces", {"raise_at": 2}),
+        ("gives three pieces, but the client goes after one", {"stop_after": 1}),
+    )
+    for shown, changes in cases:
+        reply = guard(module, shown, **changes)
+        count = reply.log.count("closed")
+        expect(reply).that(count == 1, expected="close() called once", got=f"{count} times: {log_of(reply)}")
+
+
+PAGES = (
+    *(
+        WsgiRequest(method, path)
+        for path in ("/", "/books", "/books/1", "/books/new", "/nowhere")
+        for method in ("GET", "HEAD")
+    ),
+    WsgiRequest(path="/books/search", query="title=o&page=2"),
+    WsgiRequest(path="/books/search", query="year=soon", meta=(("HTTP_ACCEPT", JSON_TYPE),)),
+    WsgiRequest("PUT", "/books/1"),
+    WsgiRequest("DELETE", "/books/2"),
+    WsgiRequest("POST", "/books", body=b"title=a&author=b&year=1", meta=(("CONTENT_TYPE", FORM_TYPE),)),
+    WsgiRequest(
+        "POST", "/books", body=b'{"title": "a", "author": "b", "year": 1}', meta=(("CONTENT_TYPE", JSON_TYPE),)
+    ),
+    WsgiRequest("POST", "/books", body=b"title=a", meta=(("CONTENT_TYPE", FORM_TYPE),)),
+    WsgiRequest("POST", "/books", body=b"x", meta=(("CONTENT_TYPE", "text/plain"),)),
+)
+
+
+@check("guard/referee", points=1, source="PEP 3333", needs=("books/html", "add/form"))
+def test_the_referee_is_content(wsgi: WsgiTarget, folder: Path) -> None:
+    """Every page passes wsgiref.validate, the referee of the standard library."""
+    app = open_shelf(wsgi, folder).app
+    for page in PAGES:
+        reply = app.request(WsgiRequest(page.method, page.path, page.query, page.body, page.meta, validate=True))
+        expect(reply).that(not reply.referee, expected="no complaint of wsgiref.validate", got=reply.referee)
+
+
+@check("guard/broken-file", points=1, source="kit rule", needs=("books/html", "add/json"))
+def test_a_broken_file_is_told_from_an_empty_one(wsgi: WsgiTarget, folder: Path) -> None:
+    """While the database cannot be read the pages that need it are a 500, without a traceback; then they work again."""
+    shelf = open_shelf(wsgi, folder)
+    shelf.add(BOOKS[0])
+    whole = shelf.db.read_bytes()
+    replace(shelf.db, whole[: len(whole) // 2])
+    for path in ("/books", "/books/1", "/books/search?year=1605"):
+        reply = shelf.app.get(*path.split("?"))
+        expect(reply).status(500).body_lacks("Traceback")
+        expect(reply).that(reply.body.strip() != b"", expected="a page for a person")
+        logged = "Traceback" in reply.errors
+        expect(reply).that(logged, expected="the traceback in wsgi.errors", got=repr(reply.errors[-200:]))
+    expect(shelf.app.get("/")).status(200)
+    replace(shelf.db, whole)
+    total = listing(shelf.app.get_json("/books"))["total"]
+    expect.that(
+        total == len(BOOKS) + 1, expected=f"{len(BOOKS) + 1} books once it is whole again", got=f"{total} books"
+    )
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Other content for a file, in one step, as an editor saves."""
+    fresh = path.with_name("from-the-editor")
+    fresh.write_bytes(data)
+    fresh.replace(path)

@@ -1,0 +1,180 @@
+"""Routes, the first page, and the manners of a WSGI application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grader.checks.wsgi_catalog.pages import Element, collapse, parse, read_page
+from grader.checks.wsgi_catalog.shelves import BOOKS, new_db, reading, write_seed
+from grader.engine import check, expect, fuzz
+from grader.engine.alphabets import MARKUP, any_text, words
+from grader.target.function import Module
+from grader.target.site import SiteTarget
+from grader.target.wsgi import WsgiRequest, WsgiTarget
+
+ROUTES = (
+    ("", ("home", None)),
+    ("/", ("home", None)),
+    ("/books", ("books", None)),
+    ("/books/new", ("new", None)),
+    ("/books/search", ("search", None)),
+    ("/books/7", ("book", 7)),
+    ("/books/120", ("book", 120)),
+    ("/books/999999999", ("book", 999_999_999)),
+)
+NO_PAGES = (
+    "/Books", "/books/", "/book", "/books/7/", "/books/07", "/books/0", "/books/+7", "/books/-7", "/books/7.0",
+    "/books/7 ", "/books/\u0667", "/books/\uff17", "/books/new/", "/books/7/edit", "//books", "/books/seven",
+    "/books/1_0", "/books/7\n",
+)  # fmt: skip
+
+
+@check("hello/route", points=1, source="kit rule")
+def test_every_address_has_its_page(module: Module) -> None:
+    """find_route() names the page of each address in the table, with the number of a book."""
+    for path, wanted in ROUTES:
+        expect(module.call("find_route", path)).returns(wanted)
+
+
+@check("hello/no-route", points=1, source="kit rule", needs=("hello/route",))
+def test_every_other_address_has_none(module: Module) -> None:
+    """find_route() raises HttpError 404 for every other address."""
+    for path in NO_PAGES:
+        expect(module.call("find_route", path)).raises("HttpError", status=404)
+
+
+def parse_field(module: Module, *arguments: str) -> Element:
+    """The HTML of field_html(), read as a browser does."""
+    called = module.call("field_html", *arguments)
+    expect(called).returns_that(lambda got: isinstance(got, str), "HTML as a str")
+    return parse(str(getattr(called, "value", "")))
+
+
+@check("hello/field", points=1, source="kit rule")
+@fuzz(share=0.4, value=any_text() | words(MARKUP), message=any_text(1, 9))
+def test_a_field_keeps_any_value(module: Module, value: str, message: str) -> None:
+    """field_html() shows label, value and message, whatever is in them; without a message no element for it."""
+    for text in ("", message):
+        root = parse_field(module, "year", "Y&ear", value, text)
+        fields = [item.get("value") for item in root.all("input", name="year", id="year")]
+        labels = [item.text for item in root.all("label") if item.get("for") == "year"]
+        notes = [item.text for item in root.all(id="year-error") if item.text]
+        expect.that(
+            (fields, labels, notes) == ([value], ["Y&ear"], [collapse(text)] if collapse(text) else []),
+            expected=f"an input with the value {value!r}, its label, and the message {text!r}",
+            got=f"value {fields!r}, label {labels!r}, message {notes!r}",
+        )
+
+
+@check("hello/home", points=1, source="kit rule")
+def test_the_first_page_has_the_search_form(wsgi: WsgiTarget, folder: Path) -> None:
+    """GET / answers 200 with the form of id="search": fields for title, author and year, each with a label."""
+    app = reading(wsgi, folder).app
+    for path in ("/", ""):
+        reply = app.get(path)
+        expect(reply).status(200)
+        form = read_page(reply).form("search")
+        fields = {"title", "author", "year"}
+        shown = "no such form" if form is None else f"fields {sorted(form.fields)}, labels for {sorted(form.labelled)}"
+        good = form is not None and form.labelled >= fields
+        expect(reply).that(good, expected='<form id="search"> with title, author, year', got=shown)
+
+
+@check("hello/page", points=1, source="kit rule", needs=("hello/home",))
+def test_a_page_begins_as_pages_do(wsgi: WsgiTarget, folder: Path) -> None:
+    """A page begins with <!doctype html> and has a title and a viewport for phones."""
+    reply = reading(wsgi, folder).app.get("/")
+    page = read_page(reply)
+    start = reply.body.lstrip().lower().startswith(b"<!doctype html>")
+    expect(reply).that(start, expected="<!doctype html> at the beginning", got=repr(reply.text[:60]))
+    expect(reply).that(any(title.text for title in page.root.all("title")), expected="a <title> with text")
+    viewport = [item for item in page.root.all("meta", name="viewport") if item.get("content")]
+    expect(reply).that(bool(viewport), expected='<meta name="viewport" content="...">')
+
+
+@check("hello/start-response", points=1, source="PEP 3333, The start_response() Callable", needs=("hello/home",))
+def test_the_server_is_called_as_agreed(wsgi: WsgiTarget, folder: Path) -> None:
+    """start_response is called once, before the body, with a str status and a list of tuples of str.
+
+    HTTP servers pass status and headers on as they are; what is not a str stops most of them.
+    """
+    app = reading(wsgi, folder).app
+    for path in ("/", "/nowhere"):
+        reply = app.get(path)
+        wrong = [oddity for oddity in reply.oddities if "piece" not in oddity and "body" not in oddity]
+        expect(reply).that(not wrong, expected="one call as PEP 3333 describes it", got="; ".join(wrong))
+        expect(reply).that(reply.starts == 1, expected="one call of start_response", got=f"{reply.starts} calls")
+
+
+@check("hello/body-bytes", points=1, source="PEP 3333, Unicode Issues", needs=("hello/home",))
+def test_the_body_is_an_iterable_of_bytes(wsgi: WsgiTarget, folder: Path) -> None:
+    """The body is an iterable of bytes, never of str, and not itself one bytes."""
+    app = reading(wsgi, folder).app
+    for path in ("/", "/nowhere"):
+        reply = app.get(path)
+        wrong = [oddity for oddity in reply.oddities if "body" in oddity]
+        expect(reply).that(not wrong, expected="bytes, in a list or a generator", got="; ".join(wrong))
+
+
+@check("hello/length", points=1, source="RFC 9110 section 8.6", needs=("hello/home",))
+def test_content_length_counts_bytes(wsgi: WsgiTarget, folder: Path) -> None:
+    """Content-Length, where it is sent, is the number of bytes of the body; for HEAD that of GET."""
+    app = reading(wsgi, folder).app
+    for path, query in (("/", ""), ("/books/search", "title=%E4%B8%89&year=x"), ("/\u4e09", "")):
+        got = app.get(path, query)
+        for reply in (got, app.head(path, query)):
+            lengths = reply.headers.get_all("Content-Length")
+            good = lengths in ([], [str(len(got.body))])
+            expect(reply).that(good, expected=f"Content-Length: {len(got.body)}, or none", got=f"{', '.join(lengths)}")
+
+
+@check("hello/head", points=1, source="RFC 9110 section 9.3.2", needs=("hello/home",))
+def test_head_is_get_without_the_body(wsgi: WsgiTarget, folder: Path) -> None:
+    """HEAD gets the status and headers of GET, and no body."""
+    app = reading(wsgi, folder).app
+    for path, status in (("/", 200), ("/books/new", 200)):
+        got, reply = app.get(path), app.head(path)
+        expect(reply).status(status).body(b"")
+        for name in ("Content-Type", "Vary"):
+            same = reply.headers.get_all(name) == got.headers.get_all(name)
+            expect(reply).that(same, expected=f"{name} as for GET: {got.headers.get(name)}")
+
+
+@check("hello/hop-by-hop", points=1, source="PEP 3333, Other HTTP Features", needs=("hello/home",))
+def test_the_connection_is_the_server_s(wsgi: WsgiTarget, folder: Path) -> None:
+    """No hop-by-hop header such as Connection or Transfer-Encoding is sent."""
+    app = reading(wsgi, folder).app
+    for path in ("/", "/nowhere"):
+        reply = app.get(path)
+        for name in ("Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Trailer", "TE", "Proxy-Authenticate"):
+            expect(reply).no_header(name)
+
+
+@check("hello/mounted", points=1, source="PEP 3333, URL Reconstruction", needs=("hello/home",))
+def test_a_mounted_catalog_keeps_its_visitors(wsgi: WsgiTarget, folder: Path) -> None:
+    """Every link and form of the page begins with SCRIPT_NAME, percent-encoded.
+
+    A server may mount the application anywhere; only SCRIPT_NAME says where.
+    """
+    app = reading(wsgi, folder).app
+    for mounted, encoded in (("/shop", "/shop"), ("/caf\u00e9 2", "/caf%C3%A9%202")):
+        for path in ("/", "/books/new"):
+            variables = (("SCRIPT_NAME", mounted.encode().decode("latin-1")),)
+            reply = app.request(WsgiRequest(path=path, meta=variables))
+            links = read_page(reply, f"http://localhost{encoded}{path}").links()
+            strays = [link for link in links if not (link == encoded or link.startswith(f"{encoded}/"))]
+            expect(reply).that(bool(links), expected="a form with an action, and links", got="neither")
+            expect(reply).that(not strays, expected=f"links below {encoded}", got=", ".join(strays[:3]))
+
+
+@check("hello/server", points=1, source="kit rule", needs=("hello/home",))
+def test_it_serves_by_itself(site: SiteTarget, folder: Path) -> None:
+    """python main.py --host H --port N --db FILE --seed FILE prints its address and serves the catalog there."""
+    running = site.start("--db", str(new_db(folder)), "--seed", str(write_seed(folder, BOOKS)))
+    try:
+        reply = running.get("/")
+        expect(reply).status(200)
+        shown = read_page(reply, running.url).form("search") is not None
+        expect(reply).that(shown, expected='the page with <form id="search">')
+    finally:
+        running.kill()

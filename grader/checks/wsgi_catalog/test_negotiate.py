@@ -1,0 +1,142 @@
+"""HTML or JSON; 404 and 405."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from grader.checks.wsgi_catalog.pages import read_page
+from grader.checks.wsgi_catalog.shelves import error_of, reading
+from grader.checks.wsgi_catalog.test_hello import NO_PAGES
+from grader.engine import check, expect, fuzz
+from grader.engine.alphabets import any_text
+from grader.target.function import Module
+from grader.target.wsgi import WsgiRequest, WsgiTarget
+
+HTML, JSON = "text/html", "application/json"
+EXAMPLES = (
+    ("", HTML),
+    ("*/*", HTML),
+    ("image/png", HTML),
+    (JSON, JSON),
+    ("application/*", JSON),
+    ("application/json, */*;q=0.5", JSON),
+    ("text/html;q=0.5, application/json", JSON),
+    ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", HTML),
+    ("text/html;q=0, */*", JSON),
+    ("text/html, application/json", HTML),
+    ("TEXT/HTML ; Q=0.2 , Application/JSON ; q=0.3", JSON),
+    ("application/json;q=0", HTML),
+    ("text/*;q=0.9, application/json;q=0.9", HTML),
+    ("application/json;charset=utf-8;q=0.9, text/html;q=0.8", JSON),
+)
+BROKEN = (
+    ("application/json;q=2", HTML),
+    ("application/json;q=-1", HTML),
+    ("application/json;q=one", HTML),
+    ("application/json;q=0.1234, text/html;q=0.1", HTML),
+    ("application/json;q=, text/html;q=0.1", HTML),
+    ("application/json;q=1.5, application/*;q=0.2", JSON),
+    (",, application/json ,", JSON),
+    ("text/html;q=high, application/json;q=0.1", JSON),
+)
+METHODS = {
+    "home": ("/", {"GET", "HEAD"}),
+    "books": ("/books", {"GET", "HEAD", "POST"}),
+    "search": ("/books/search", {"GET", "HEAD"}),
+    "new": ("/books/new", {"GET", "HEAD"}),
+    "book": ("/books/1", {"GET", "HEAD", "DELETE"}),
+}
+ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW", "get")
+
+
+@check("negotiate/examples", points=1, source="RFC 9110 section 12.5.1")
+def test_the_heavier_type_wins(module: Module) -> None:
+    """negotiate() chooses JSON where it weighs more than HTML, else HTML."""
+    for accept, wanted in EXAMPLES:
+        expect(module.call("negotiate", accept)).returns(wanted)
+
+
+@check("negotiate/fuzz", points=1, source="RFC 9110 section 12.5.1", needs=("negotiate/examples",))
+@fuzz(
+    share=0.8,
+    weights=st.dictionaries(
+        st.sampled_from((HTML, JSON, "text/*", "application/*", "*/*", "image/png")),
+        st.integers(0, 1000),
+        min_size=1,
+    ),
+    order=st.randoms(use_true_random=False),
+    space=st.sampled_from(("", " ")),
+)
+def test_the_most_exact_range_counts(module: Module, weights: dict[str, int], order: object, space: str) -> None:
+    """For each type the most exact range that covers it gives the weight, in whatever order they come."""
+    parts = [f"{name}{space};{space}q={weight / 1000:.3f}" for name, weight in weights.items()]
+    order.shuffle(parts)  # type: ignore[attr-defined]
+
+    def weight(kind: str) -> int:
+        return next((weights[key] for key in (kind, kind.split("/")[0] + "/*", "*/*") if key in weights), 0)
+
+    wanted = JSON if weight(JSON) > weight(HTML) else HTML
+    expect(module.call("negotiate", f",{space}".join(parts))).returns(wanted)
+
+
+@check("negotiate/broken", points=1, source="kit rule", needs=("negotiate/examples",))
+def test_a_weight_that_cannot_be_read_does_not_count(module: Module) -> None:
+    """A part with a weight that cannot be read is left out, and the rest still counts."""
+    for accept, wanted in BROKEN:
+        expect(module.call("negotiate", accept)).returns(wanted)
+
+
+@check("negotiate/method", points=1, source="RFC 9110 section 15.5.6")
+def test_a_method_that_is_not_listed_is_refused(module: Module) -> None:
+    """check_method() returns None for a method of the route, else raises HttpError 405 with Allow."""
+    for route, (_, allowed) in METHODS.items():
+        for method in ALL_METHODS:
+            called = module.call("check_method", route, method)
+            if method in allowed:
+                expect(called).returns(None)
+                continue
+            expect(called).raises("HttpError", status=405)
+            headers = (getattr(called, "attrs", None) or {}).get("headers")
+            names = {name.strip() for pair in headers or () if pair[0] == "Allow" for name in pair[1].split(",")}
+            expect.that(
+                names == allowed, expected=f"Allow with {', '.join(sorted(allowed))}", got=f"headers {headers!r}"
+            )
+
+
+@check("negotiate/not-found", points=1, source="kit rule", needs=("hello/home",))
+def test_an_unknown_address_is_a_404_for_people_and_programs(wsgi: WsgiTarget, folder: Path) -> None:
+    """An address without a page is a 404: a page for people, {"error": ...} for programs."""
+    app = reading(wsgi, folder).app
+    for path in NO_PAGES:
+        reply = app.get(path)
+        expect(reply).status(404)
+        read_page(reply)
+        program = app.get_json(path)
+        expect(program).status(404)
+        error_of(program)
+
+
+@check("negotiate/not-allowed", points=2, source="RFC 9110 section 15.5.6", needs=("hello/home",))
+def test_another_method_is_a_405_that_names_the_right_ones(wsgi: WsgiTarget, folder: Path) -> None:
+    """A method that the table does not list is a 405 with Allow."""
+    app = reading(wsgi, folder).app
+    for path, allowed in METHODS.values():
+        for method in ALL_METHODS:
+            if method in allowed:
+                continue
+            reply = app.request(WsgiRequest(method, path))
+            expect(reply).status(405)
+            listed = {name.strip() for value in reply.headers.get_all("Allow") for name in value.split(",")}
+            shown = f"Allow: {', '.join(sorted(listed - {''})) or '(none)'}"
+            expect(reply).that(listed == allowed, expected=f"Allow: {', '.join(sorted(allowed))}", got=shown)
+
+
+@check("negotiate/any-path", points=1, source="kit rule", needs=("negotiate/not-found",))
+@fuzz(share=0.4, path=any_text(max_size=8).map(str.encode) | st.binary(max_size=8), below=st.booleans())
+def test_any_path_at_all_is_answered(wsgi: WsgiTarget, folder: Path, path: bytes, below: bool) -> None:
+    """Whatever stands in PATH_INFO, text or not, the answer is a 404 without a traceback."""
+    whole = (b"/books/" if below else b"/") + b"_" + path
+    reply = reading(wsgi, folder).app.get(whole)
+    expect(reply).status(404).body_lacks(b"Traceback")

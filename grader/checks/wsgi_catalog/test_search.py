@@ -1,0 +1,240 @@
+"""Search: what counts as found, and what the page remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from hypothesis import strategies as st
+
+from grader.checks.wsgi_catalog.pages import collapse, read_page
+from grader.checks.wsgi_catalog.shelves import (
+    BOOKS,
+    Book,
+    book,
+    errors_of,
+    expect_verdict,
+    listing,
+    matches,
+    open_shelf,
+    reading,
+)
+from grader.engine import check, expect, fuzz
+from grader.engine.alphabets import any_text, words
+from grader.target.function import Module
+from grader.target.wsgi import WsgiApp, WsgiTarget
+
+NO_YEARS = (
+    "soon",
+    "19.5",
+    "1_984",
+    "+1984",
+    "19 84",
+    "12345",
+    "--5",
+    "\u0661\u0669",
+    "\uff11\uff19",
+    "1984.0",
+    "0x10",
+    "-",
+)
+WORDS = sorted({word for item in BOOKS[:14] for text in (item["title"], item["author"]) for word in text.split()})
+
+
+def parts() -> st.SearchStrategy[str]:
+    """Pieces of what is on the shelf, in upper or lower case, and other text."""
+    found = st.sampled_from(WORDS)
+    return found | found.map(str.upper) | found.map(str.lower) | found.map(lambda word: word[1:3]) | any_text(1, 3)
+
+
+def found(app: WsgiApp, **terms: str) -> list[int]:
+    """The numbers of the books that a search finds, on its first page."""
+    return [item["id"] for item in listing(app.get_json("/books/search", urlencode(terms)))["books"]]
+
+
+def numbers(**terms: Any) -> list[int]:
+    return [number for number, item in enumerate(BOOKS, 1) if matches(item, **terms)][:20]
+
+
+def expect_found(app: WsgiApp, wanted: list[int], **terms: str) -> None:
+    got = found(app, **terms)
+    expect.that(got == wanted, expected=f"the books {wanted}", got=f"the books {got}")
+
+
+@check("search/read-year", points=1, source="kit rule")
+def test_what_a_year_is(module: Module) -> None:
+    """read_year() reads an optional minus and one to four ASCII digits, and gives None for anything else."""
+    for text, year in (("1984", 1984), ("-431", -431), ("0", 0), ("7", 7), ("0099", 99), ("9999", 9999)):
+        expect(module.call("read_year", text)).returns(year)
+    for text in ("", *NO_YEARS, "1984\n"):
+        expect(module.call("read_year", text)).returns(None)
+
+
+@check("search/read", points=1, source="kit rule", needs=("search/read-year",))
+def test_conditions_are_read(module: Module) -> None:
+    """read_search() drops blanks and empty conditions; no condition, or a year that is none, is an error."""
+    for query, terms in (
+        ({"title": " Quij ", "author": "", "year": "1605"}, {"title": "Quij", "year": 1605}),
+        ({"author": "x", "page": "2"}, {"author": "x"}),
+        ({"year": " -431 "}, {"year": -431}),
+    ):
+        expect(module.call("read_search", query)).returns_sequence([terms, {}])
+    faults: tuple[tuple[dict[str, str], str], ...] = (
+        ({}, "form"),
+        ({"title": " "}, "form"),
+        ({"year": "soon"}, "year"),
+    )
+    for query, field in faults:
+        expect_verdict(module.call("read_search", query), {}, {field})
+
+
+@check("search/books", points=1, source="kit rule")
+@fuzz(
+    share=0.8,
+    texts=st.lists(st.tuples(any_text(1, 8), words(), st.integers(-3, 3)), max_size=5),
+    title=st.none() | any_text(1, 2) | st.sampled_from(("SS", "\u00df", "i", "\u03c3")),
+    author=st.none() | words(max_size=2),
+    year=st.none() | st.integers(-3, 3),
+)
+def test_books_that_meet_all_conditions(
+    module: Module, texts: list[tuple[str, str, int]], title: str | None, author: str | None, year: int | None
+) -> None:
+    """search_books() keeps the books that meet every condition, in their order: str.casefold, the same number."""
+    books: list[Book] = [{"id": number, **book(*text)} for number, text in enumerate(texts, 1)]
+    terms: dict[str, Any] = {"title": title, "author": author, "year": year}
+    terms = {name: value for name, value in terms.items() if value is not None}
+    wanted = [item for item in books if matches(item, **terms)]
+    expect(module.call("search_books", books, terms)).returns_sequence(wanted)
+
+
+@check("search/title", points=1, source="kit rule", needs=("books/json",))
+def test_part_of_a_title_in_any_case(wsgi: WsgiTarget, folder: Path) -> None:
+    """A part of the title is enough, upper and lower case alike by Unicode's rules: STRASSE finds Straße."""
+    app = reading(wsgi, folder).app
+    for title in (
+        "quijote",
+        "QUIJOTE",
+        "de la",
+        "GR\u00d6SSERE",
+        "gr\u00f6\u00dfer",
+        "\u039c\u0389\u0394",
+        "\u4e09",
+        "<B>",
+        "2666",
+    ):
+        expect_found(app, numbers(title=title), title=title)
+    for title in ("quiJote2", "grosere", "Mhdeia"):
+        expect_found(app, [], title=title)
+
+
+@check("search/author-year", points=1, source="kit rule", needs=("search/title",))
+def test_author_and_year(wsgi: WsgiTarget, folder: Path) -> None:
+    """The author is searched like the title; the year is the same number, not a part of it."""
+    app = reading(wsgi, folder).app
+    for author in ("aichinger", "\u0395\u1f51\u03c1\u03b9", "o'brien", "A=B&C", "HAND 3"):
+        expect_found(app, numbers(author=author), author=author)
+    for year in (1605, 160, 16, -431, 431, 5):
+        expect_found(app, numbers(year=year), year=f" {year} ")
+
+
+@check("search/all", points=1, source="kit rule", needs=("search/title",))
+def test_all_conditions_together(wsgi: WsgiTarget, folder: Path) -> None:
+    """A book must meet all conditions; blanks around one do not count, and an empty one is none."""
+    app = reading(wsgi, folder).app
+    expect_found(app, [1], title="o", author="cervantes", year="1605")
+    expect_found(app, [1], title="quijote", author=" ", year="1605")
+    expect_found(app, [], title="quijote", author="susanna", year="")
+    expect_found(app, [], title="quijote", author="", year="2004")
+    expect_found(app, numbers(author="Aichinger"), title="", author="  Aichinger ", year="")
+
+
+@check("search/no-search", points=1, source="kit rule", needs=("search/title",))
+def test_a_search_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
+    """No condition at all, or a year that is none, is a 400: the page with the form and a message, or JSON with it."""
+    app = reading(wsgi, folder).app
+    faults = [("", "form"), ("title=&author=+&year=", "form"), ("colour=red", "form")]
+    faults += [(urlencode({"year": year, "title": "a"}), "year") for year in NO_YEARS]
+    for query, field in faults:
+        people = app.get("/books/search", query)
+        expect(people).status(400)
+        page = read_page(people)
+        message = page.text(f"{field}-error") is not None and page.form("search") is not None
+        expect(people).that(message, expected=f'the form, and a message in the element with id="{field}-error"')
+    for query, field in faults[:4]:
+        program = app.get_json("/books/search", query)
+        expect(program).status(400)
+        got = errors_of(program)
+        expect(program).that(got == {field}, expected=f'"errors" with the key "{field}"', got=f"keys {sorted(got)}")
+
+
+@check("search/html", points=1, source="kit rule", needs=("search/title",))
+def test_what_was_asked_for_stays_in_the_form(wsgi: WsgiTarget, folder: Path) -> None:
+    """The page shows the books found, their number, and the form with the conditions still in it, escaped."""
+    app = reading(wsgi, folder).app
+    searches = [{"title": "o", "author": "O'B <\"&>", "year": ""}, {"title": "<b>B", "author": "", "year": "1939"}]
+    searches += [
+        {"title": '"><script>x</script>', "author": "'", "year": "soon"},
+        {"title": "100% p", "author": "", "year": ""},
+    ]
+    for asked in searches:
+        reply = app.get("/books/search", urlencode(asked))
+        expect(reply).status(400 if asked["year"] == "soon" else 200)
+        page = read_page(reply)
+        form = page.form("search")
+        kept = form and {name: form.fields.get(name) for name in asked}
+        expect(reply).that(kept == asked, expected=f"the form with {asked!r}", got=repr(kept))
+        if reply.status == 200:
+            wanted = [collapse(item["title"]) for item in BOOKS if matches(item, asked["title"], asked["author"])]
+            got = [item.title for item in page.books()]
+            good = got == wanted and page.text("total") == str(len(wanted))
+            expect(reply).that(good, expected=f"{len(wanted)} books: {wanted!r}", got=f"{page.text('total')}: {got!r}")
+
+
+@check("search/turn", points=1, source="kit rule", needs=("search/html",))
+def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> None:
+    """The links to the next and the previous page keep the conditions."""
+    books = [book(f"A & B {number}", "C+D \u00e9", 1000 + number % 2) for number in range(90)]
+    app = open_shelf(wsgi, folder, books).app
+    address: str | None = "/books/search?" + urlencode({"title": "a & b", "author": "c+D \u00c9", "year": "1001"})
+    seen: list[str] = []
+    for relation in ("next", "next", "prev"):
+        path, _, query = (address or "").partition("?")
+        reply = app.get(path, query)
+        expect(reply).status(200)
+        page = read_page(reply)
+        seen += [item.title for item in page.books()]
+        address = page.turn(relation)
+        expect(reply).that(address is not None, expected=f'a link with rel="{relation}"')
+    wanted = [item["title"] for item in books if item["year"] == 1001]
+    expect.that(seen == wanted, expected="the 45 books on three pages", got=f"{len(seen)} books, or others")
+
+
+@check("search/fuzz", points=2, source="kit rule", needs=("search/title",))
+@fuzz(
+    share=0.5, title=st.just("") | parts(), author=st.just("") | parts(), year=st.sampled_from(("", "", "1605", "-431"))
+)
+def test_any_search_finds_what_it_should(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: str) -> None:
+    """Whatever is asked for, exactly the books that meet all conditions are found."""
+    app = reading(wsgi, folder).app
+    terms = {"title": title, "author": author, "year": year}
+    title, author = title.strip(), author.strip()
+    if not (title or author or year):
+        expect(app.get_json("/books/search", urlencode(terms))).status(400)
+        return
+    wanted = numbers(title=title, author=author, year=int(year) if year else None)
+    got = found(app, **terms)
+    expect.that(got == wanted, expected=f"the books {wanted}", got=f"the books {got}")
+
+
+@check("search/any-query", points=1, source="kit rule", needs=("search/title",))
+@fuzz(
+    share=0.3, query=st.text("%=&+;ay0F\xff\xc3", max_size=16), field=st.sampled_from(("", "title=", "year=", "page="))
+)
+def test_any_query_at_all_is_answered(wsgi: WsgiTarget, folder: Path, query: str, field: str) -> None:
+    """Whatever stands in QUERY_STRING, or if it is missing: 200, 400 or 404, and no traceback."""
+    app = reading(wsgi, folder).app
+    for path in ("/books/search", "/books"):
+        expect(app.get(path, field + query)).status(200, 400, 404).body_lacks(b"Traceback")
+    expect(app.get("/books/search", QUERY_STRING=None)).status(400)
+    expect(app.get("/books", QUERY_STRING=None)).status(200)

@@ -1,0 +1,275 @@
+"""The shelf over time: deletions, restarts, many writers, a full disk, kill -9."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from grader.checks.wsgi_catalog.shelves import (
+    BOOKS,
+    Book,
+    Shelf,
+    bare,
+    book,
+    error_of,
+    listing,
+    new_db,
+    number_of,
+    open_shelf,
+    post_form,
+    post_json,
+    read_book,
+    write_seed,
+)
+from grader.engine import check, expect, fuzz
+from grader.target.site import RunningSite, SiteReply, SiteTarget
+from grader.target.wsgi import JSON_TYPE, WsgiRequest, WsgiTarget
+
+AS_JSON = {"Accept": JSON_TYPE}
+SMALL = BOOKS[:3]
+
+
+def expect_shelf(shelf: Shelf) -> None:
+    """Exactly the books that should be there are there."""
+    got = shelf.all_books()
+    missing, strange = shelf.books.keys() - got.keys(), got.keys() - shelf.books.keys()
+    wrong = [number for number in shelf.books if number in got and got[number] != shelf.books[number]]
+    shown = "; ".join(
+        f"{what}: {sorted(numbers)[:8]}"
+        for what, numbers in (("missing", missing), ("not to be there", strange), ("changed", wrong))
+        if numbers
+    )
+    expect.that(not shown, expected=f"the books {sorted(shelf.books)[-8:]} and those before", got=shown)
+
+
+@check("store/delete", points=1, source="kit rule", needs=("books/book",))
+def test_a_book_can_be_taken_away(wsgi: WsgiTarget, folder: Path) -> None:
+    """DELETE answers 204 and nothing else; the book is then a 404 everywhere, and a second DELETE too."""
+    shelf = open_shelf(wsgi, folder, SMALL)
+    reply = shelf.app.delete("/books/2")
+    expect(reply).status(204).body(b"")
+    del shelf.books[2]
+    expect(shelf.app.get("/books/2")).status(404)
+    again = shelf.app.request(WsgiRequest("DELETE", "/books/2", meta=(("HTTP_ACCEPT", JSON_TYPE),)))
+    expect(again).status(404)
+    error_of(again)
+    expect_shelf(shelf)
+
+
+@check("store/number", points=1, source="kit rule", needs=("store/delete", "add/json"))
+def test_a_number_is_never_given_again(wsgi: WsgiTarget, folder: Path) -> None:
+    """The number of a deleted book is never given to another one, also not after a restart."""
+    shelf = open_shelf(wsgi, folder, SMALL)
+    given = {1, 2, 3}
+    for _ in range(3):
+        number = shelf.add(BOOKS[5])
+        expect.that(
+            number not in given, expected=f"a number that is none of {sorted(given)}", got=f"the number {number}"
+        )
+        given.add(number)
+        expect(shelf.app.delete(f"/books/{number}")).status(204)
+        shelf.app = shelf.app.reopen()
+    for number in (1, 2, 3):
+        expect(shelf.app.delete(f"/books/{number}")).status(204)
+    shelf.app = shelf.app.reopen()
+    total = shelf.total()
+    expect.that(total == 0, expected="an empty catalog: it is not seeded again", got=f"{total} books")
+    number = shelf.add(BOOKS[5])
+    expect.that(number not in given, expected=f"a number that is none of {sorted(given)}", got=f"the number {number}")
+
+
+STEP = st.one_of(
+    st.tuples(st.just("form"), st.sampled_from(BOOKS[:12])),
+    st.tuples(st.just("json"), st.sampled_from(BOOKS[:12])),
+    st.tuples(st.sampled_from(("get", "delete")), st.integers(1, 7)),
+    st.tuples(st.just("wrong"), st.sampled_from(({"title": "", "author": "b", "year": 1}, {"year": "x"}, {}))),
+    st.tuples(st.just("search"), st.sampled_from(("o", "ss", "2666", "zz"))),
+    st.tuples(st.sampled_from(("list", "restart")), st.none()),
+)
+
+
+@check("store/story", points=2, source="kit rule", needs=("add/form", "add/json", "store/delete"))
+@fuzz(share=0.3, story=st.lists(STEP, min_size=1, max_size=9))
+def test_any_story_ends_well(wsgi: WsgiTarget, folder: Path, story: list[tuple[str, Any]]) -> None:
+    """Whatever is added, deleted, asked for, refused and restarted, in any order: the catalog is what it should be."""
+    shelf = open_shelf(wsgi, folder, SMALL)
+    given = set(shelf.books)
+    for action, what in story:
+        STEPS[action](shelf, given, what)
+    expect_shelf(shelf)
+
+
+def _add(shelf: Shelf, given: set[int], new: Book, *, form: bool) -> None:
+    reply = post_form(shelf.app, new) if form else post_json(shelf.app, new)
+    expect(reply).status(303 if form else 201)
+    number = number_of(reply)
+    expect(reply).that(number not in given, expected=f"a number that is none of {sorted(given)}")
+    given.add(number)
+    shelf.books[number] = new
+
+
+def _get(shelf: Shelf, given: set[int], number: int) -> None:
+    reply = shelf.app.get_json(f"/books/{number}")
+    expect(reply).status(200 if number in shelf.books else 404)
+    if number in shelf.books:
+        got = bare(read_book(reply))
+        expect(reply).that(got == shelf.books[number], expected=repr(shelf.books[number]))
+
+
+def _delete(shelf: Shelf, given: set[int], number: int) -> None:
+    expect(shelf.app.delete(f"/books/{number}")).status(204 if shelf.books.pop(number, None) else 404)
+
+
+def _wrong(shelf: Shelf, given: set[int], fields: Book) -> None:
+    expect(post_json(shelf.app, fields)).status(422)
+
+
+def _search(shelf: Shelf, given: set[int], title: str) -> None:
+    got = [item["id"] for item in listing(shelf.app.get_json("/books/search", f"title={title}"))["books"]]
+    wanted = [number for number, item in sorted(shelf.books.items()) if title in item["title"].casefold()]
+    expect.that(got == wanted, expected=f"the books {wanted}", got=f"the books {got}")
+
+
+def _restart(shelf: Shelf, given: set[int], nothing: None) -> None:
+    shelf.app = shelf.app.reopen()
+
+
+STEPS: dict[str, Callable[[Shelf, set[int], Any], None]] = {
+    "form": lambda shelf, given, new: _add(shelf, given, new, form=True),
+    "json": lambda shelf, given, new: _add(shelf, given, new, form=False),
+    "get": _get,
+    "delete": _delete,
+    "wrong": _wrong,
+    "search": _search,
+    "list": lambda shelf, given, nothing: expect_shelf(shelf),
+    "restart": _restart,
+}
+
+
+@check("store/full-disk", points=1, source="kit rule", needs=("add/json",))
+def test_a_write_that_fails_loses_nothing(wsgi: WsgiTarget, folder: Path) -> None:
+    """When the disk is full in the middle of a write, everything that was there before still is.
+
+    A write that fails half-way and a kill in the middle of it leave the same file behind.
+    """
+    shelf = open_shelf(wsgi, folder)
+    number = shelf.add(book("The last one that fits", "Somebody", 2000))
+    shelf.books[number] = book("The last one that fits", "Somebody", 2000)
+    size = shelf.db.stat().st_size
+    fields = b'{"title": "One too many", "author": "Somebody", "year": 2001}'
+    meta = (("CONTENT_TYPE", JSON_TYPE),)
+    reply = shelf.app.request(WsgiRequest("POST", "/books", body=fields, meta=meta, file_limit=size))
+    expect(reply).status(201, 500, 503, 507)
+    if reply.status == 201:
+        shelf.books[number_of(reply)] = book("One too many", "Somebody", 2001)
+    shelf.app = shelf.app.reopen()
+    expect_shelf(shelf)
+
+
+def post_many(running: RunningSite, name: str, count: int) -> list[tuple[int, Book]]:
+    """Books added one after the other: their numbers, as they were promised."""
+    added = []
+    for index in range(count):
+        new = book(f"{name} {index}", "Many Hands", index)
+        reply = running.post("/books", json=new)
+        expect(reply).status(201)
+        added.append((number_of(reply), new))
+    return added
+
+
+def over_http(running: RunningSite, query: str) -> dict[str, Any]:
+    reply = running.get(f"/books/search?{query}&author=many+hands", headers=AS_JSON)
+    expect(reply).status(200)
+    return listing(reply)
+
+
+@check("store/restart", points=2, source="kit rule", needs=("hello/server", "add/json", "store/delete"))
+def test_a_restart_changes_nothing(site: SiteTarget, wsgi: WsgiTarget, folder: Path) -> None:
+    """After kill -9 and a new start the catalog is what it was: nothing lost, nothing seeded again."""
+    seed, db = write_seed(folder, SMALL), new_db(folder)
+    shelf = Shelf(wsgi.open("create_application", str(db), str(seed)), db, seed, dict(enumerate(SMALL, 1)))
+    for name in ("first", "second"):
+        running = site.start("--db", str(db), "--seed", str(seed))
+        try:
+            shelf.books |= dict(post_many(running, name, 2))
+            number = max(shelf.books) if name == "first" else 1
+            expect(running.request("DELETE", f"/books/{number}")).status(204)
+            del shelf.books[number]
+        finally:
+            running.kill()
+    expect_shelf(shelf)
+
+
+@check("store/together", points=2, source="kit rule", needs=("hello/server", "add/json"))
+def test_many_writers_lose_nothing(site: SiteTarget, wsgi: WsgiTarget, folder: Path) -> None:
+    """Two processes started at once on a new file seed it once; all that threads and processes add at once is there.
+
+    No book is lost, none comes twice, no number is given twice, and each process sees the other's books.
+    """
+    seed, db = write_seed(folder, SMALL), new_db(folder)
+    started: list[RunningSite] = []
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            starts = [pool.submit(site.start, "--db", str(db), "--seed", str(seed)) for _ in range(2)]
+            for start in starts:
+                started.append(start.result())
+            jobs = [pool.submit(post_many, started[index % 2], f"writer {index}", 6) for index in range(4)]
+            added = [pair for job in jobs for pair in job.result()]
+        totals = [over_http(running, "title=writer")["total"] for running in started]
+    finally:
+        for running in started:
+            running.kill()
+    numbers = [number for number, _ in added]
+    twice = sorted({number for number in numbers if numbers.count(number) > 1})
+    expect.that(not twice, expected="a number of its own for each new book", got=f"twice: {twice[:5]}")
+    expect.that(totals == [24, 24], expected="24 new books, seen by both processes", got=f"{totals[0]} and {totals[1]}")
+    app = wsgi.open("create_application", str(db), str(seed))
+    expect_shelf(Shelf(app, db, seed, {**dict(enumerate(SMALL, 1)), **dict(added)}))
+
+
+@check("store/kill", points=2, source="kit rule", needs=("hello/server", "add/json"))
+def test_kill_9_loses_nothing_that_was_promised(site: SiteTarget, wsgi: WsgiTarget, folder: Path) -> None:
+    """kill -9 in the middle of many writes loses no book that was answered with 201."""
+    seed, db = write_seed(folder, BOOKS * 10), new_db(folder)
+    running = site.start("--db", str(db), "--seed", str(seed))
+    promised: list[tuple[int, Book]] = []
+    enough = threading.Event()
+
+    def write(name: str) -> None:
+        for index in range(1000):
+            new = book(f"{name} {index}", "Many Hands", index)
+            reply = running.try_request("POST", "/books", json=new)
+            if not isinstance(reply, SiteReply) or reply.status != 201:
+                if isinstance(reply, SiteReply):
+                    strange.append(reply)
+                break
+            promised.append((number_of(reply), new))
+            if len(promised) >= 12:
+                enough.set()
+        enough.set()
+
+    strange: list[SiteReply] = []
+    writers = [threading.Thread(target=write, args=(f"writer {index}",), daemon=True) for index in range(3)]
+    try:
+        for writer in writers:
+            writer.start()
+        enough.wait(10)
+    finally:
+        running.kill()
+    for writer in writers:
+        writer.join(10)
+    for reply in strange:
+        expect(reply).status(201)
+    expect.that(len(promised) >= 12, expected="12 books added within 10 s", got=f"{len(promised)}")
+    shelf = Shelf(wsgi.open("create_application", str(db), str(seed)), db, seed, {})
+    for number, new in promised:
+        got = bare(read_book(shelf.app.get_json(f"/books/{number}")))
+        expect.that(got == new, expected=f"/books/{number} is {new!r}", got=repr(got))
+    total = shelf.total()
+    least = 10 * len(BOOKS) + len(promised)
+    expect.that(total >= least, expected=f"at least {least} books", got=f"{total} books")
