@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.model import Exercise, UsageError
-from grader.sandbox.isolation import child_uid, choose_isolation
+from grader.sandbox.isolation import choose_isolation
+from grader.sandbox.policy import child_uid
 from grader.sandbox.processes import become_subreaper, sweep
 from grader.sandbox.scratch import SKIPPED, copy_package, copy_submission, give_to
 from grader.sandbox.spawn import Site

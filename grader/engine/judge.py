@@ -43,7 +43,7 @@ def run(job: Any, emit: Any) -> int:
     from grader.engine.plugin import GradePlugin
     from grader.job import outcome_to_json
     from grader.model import Outcome
-    from grader.sandbox.isolation import child_uid
+    from grader.sandbox.policy import child_uid
     from grader.sandbox.processes import become_subreaper
     from grader.sandbox.scratch import copy_package, give_to
     from grader.sandbox.spawn import Site
@@ -56,7 +56,9 @@ def run(job: Any, emit: Any) -> int:
     packages = (copy_package("tinydb", scratch / "child" / "packages"),) if exercise.kind == "wsgi" else ()
     if job.isolation == "landlock":
         give_to(scratch / "child", child_uid())
-    site = Site(scratch / "child", scratch / "child" / "submission", job.isolation, packages, exercise.forbidden_imports)
+    site = Site(
+        scratch / "child", scratch / "child" / "submission", job.isolation, packages, exercise.forbidden_imports
+    )
 
     def report(kind: str, what: Outcome | str) -> None:
         emit({kind: outcome_to_json(what) if isinstance(what, Outcome) else what})

@@ -3,6 +3,8 @@
 ::
 
     policy      the limits, as a table with units
+    launch      the command line of a child
+    isolation   which grade of isolation this machine holds, proved by a probe
     scratch     a private copy of the submission's regular files
     landlock    Linux: which paths and ports a child may touch
     spawn       start a child, collect its capped output, wait with a deadline, end its whole tree

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
 from grader.model import KitError
 from grader.sandbox import landlock
-from grader.sandbox.policy import CHILD_CODE, Policy
+from grader.sandbox.launch import launch_arguments
+from grader.sandbox.policy import CHILD_CODE, Policy, child_uid, interpreter_folders
 from grader.sandbox.scratch import give_to
 
 GRADES = ("process", "landlock")
-FIRST_UID = 200_000
-UIDS = 60_000
 
 _PROBE = """
 import os, signal, sys
@@ -79,8 +77,6 @@ def missing() -> str:
 
 
 def _run_probe(inside: Path, outside: Path) -> str:
-    from grader.sandbox.spawn import launch_arguments  # spawn builds on this module
-
     policy = Policy(read=(CHILD_CODE, inside), write=(inside,))
     try:
         ruleset = landlock.create_ruleset((*interpreter_folders(), *policy.read), policy.write, policy.ports)
@@ -104,19 +100,3 @@ def _run_probe(inside: Path, outside: Path) -> str:
     finally:
         os.close(ruleset)
     return done.stdout or done.stderr
-
-
-@cache
-def interpreter_folders() -> tuple[Path, ...]:
-    """Everything the interpreter loads itself from, wherever it is installed."""
-    prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
-    executables = {sys.executable, os.path.realpath(sys.executable)}
-    folders = {Path(prefix) / part for prefix in prefixes for part in ("bin", "lib", "lib64", "pyvenv.cfg", "include")}
-    return tuple(sorted(folders | {Path(name) for name in executables}))
-
-
-def child_uid() -> int | None:
-    """The user a child becomes: one of its own where the grader is root, None (no change) elsewhere."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return None
-    return FIRST_UID + os.getpid() % UIDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 CHILD_CODE = Path(__file__).parent / "child"
@@ -12,6 +13,10 @@ CHILD_CODE = Path(__file__).parent / "child"
 # What a child inherits of the grader's environment. Everything else is dropped, so no token, proxy or PYTHON*
 # setting crosses; Windows needs the first four for sockets and temporary files.
 INHERITED = ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "LANG", "TZ")
+
+
+FIRST_UID = 200_000
+UIDS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +63,19 @@ def environment(policy: Policy, scratch: Path) -> dict[str, str]:
     path = os.environ.get("PATH", os.defpath) if sys.platform == "win32" else os.defpath
     own = {name: str(scratch) for name in ("HOME", "TMPDIR", "TEMP", "TMP")}
     return {**inherited, "PATH": path, **own, **dict(policy.env)}
+
+
+@cache
+def interpreter_folders() -> tuple[Path, ...]:
+    """Everything the interpreter loads itself from, wherever it is installed."""
+    prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    executables = {sys.executable, os.path.realpath(sys.executable)}
+    folders = {Path(prefix) / part for prefix in prefixes for part in ("bin", "lib", "lib64", "pyvenv.cfg", "include")}
+    return tuple(sorted(folders | {Path(name) for name in executables}))
+
+
+def child_uid() -> int | None:
+    """The user a child becomes: one of its own where the grader is root, None (no change) elsewhere."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return None
+    return FIRST_UID + os.getpid() % UIDS

@@ -6,22 +6,19 @@ and its scratch folder, and is ended with everything that it started.
 
 from __future__ import annotations
 
-import marshal
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from grader.sandbox import landlock
-from grader.sandbox.isolation import child_uid, interpreter_folders
+from grader.sandbox.launch import launch_arguments
 from grader.sandbox.pipes import Drain
-from grader.sandbox.policy import CHILD_CODE, Policy, environment
-from grader.sandbox.processes import count_of_user, end_tree, start, wait_exit
+from grader.sandbox.policy import CHILD_CODE, Policy, environment, interpreter_folders
+from grader.sandbox.processes import end_tree, start, wait_exit
 
-LAUNCHER = CHILD_CODE / "launcher.py"
 ERROR_HEAD = ERROR_TAIL = 2048
 
 
@@ -38,41 +35,6 @@ class Site:
     isolation: str
     packages: tuple[Path, ...] = ()
     refused: tuple[str, ...] = ()
-
-
-def launch_arguments(
-    main: Path,
-    argv: Sequence[str],
-    path: Sequence[Path],
-    policy: Policy,
-    ruleset: int | None,
-    *,
-    unbuffered: bool = False,
-    refused: Sequence[str] = (),
-) -> list[str]:
-    """The command line of a child. Nothing in it is a secret: on Linux any process may read it."""
-    confined = ruleset is not None
-    config = {
-        "main": str(main),
-        "argv": [str(main), *argv],
-        "path": [str(folder) for folder in path],
-        "limits": policy.rlimits(0 if confined and child_uid() is not None else _running()),
-        "landlock": ruleset,
-        "uid": child_uid() if confined else None,
-        "refused": list(refused),
-    }
-    options = ["-I", "-S", "-B", "-X", "utf8", "--check-hash-based-pycs", "always"]
-    options += ["-u"] if unbuffered else []
-    return [sys.executable, *options, str(LAUNCHER), marshal.dumps(config).hex()]
-
-
-_counted: list[int] = []
-
-
-def _running() -> int:
-    if not _counted:  # once is enough: the limit is a bound on floods, not a ration
-        _counted.append(count_of_user())
-    return _counted[0]
 
 
 class Child:

@@ -1,0 +1,48 @@
+"""The command line that starts a child: the interpreter, the launcher, and what the launcher must know."""
+
+from __future__ import annotations
+
+import marshal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from grader.sandbox.policy import CHILD_CODE, Policy, child_uid
+from grader.sandbox.processes import count_of_user
+
+LAUNCHER = CHILD_CODE / "launcher.py"
+
+
+def launch_arguments(
+    main: Path,
+    argv: Sequence[str],
+    path: Sequence[Path],
+    policy: Policy,
+    ruleset: int | None,
+    *,
+    unbuffered: bool = False,
+    refused: Sequence[str] = (),
+) -> list[str]:
+    """The command line of a child. Nothing in it is a secret: on Linux any process may read it."""
+    confined = ruleset is not None
+    config = {
+        "main": str(main),
+        "argv": [str(main), *argv],
+        "path": [str(folder) for folder in path],
+        "limits": policy.rlimits(0 if confined and child_uid() is not None else _running()),
+        "landlock": ruleset,
+        "uid": child_uid() if confined else None,
+        "refused": list(refused),
+    }
+    options = ["-I", "-S", "-B", "-X", "utf8", "--check-hash-based-pycs", "always"]
+    options += ["-u"] if unbuffered else []
+    return [sys.executable, *options, str(LAUNCHER), marshal.dumps(config).hex()]
+
+
+_counted: list[int] = []
+
+
+def _running() -> int:
+    if not _counted:  # once is enough: the limit is a bound on floods, not a ration
+        _counted.append(count_of_user())
+    return _counted[0]

@@ -1,0 +1,1 @@
+"""Does the sandbox hold what it promises?"""
