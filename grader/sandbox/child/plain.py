@@ -29,6 +29,9 @@ class Record:
     type: str
     attrs: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"{self.type}({', '.join(f'{name}={value!r}' for name, value in self.attrs.items())})"
+
     def __getattr__(self, name: str) -> Any:
         try:
             return object.__getattribute__(self, "attrs")[name]

@@ -64,8 +64,9 @@ def test_the_number_of_open_files_is_limited(tmp_path: Path, isolation: str) -> 
     assert "Too many open files" in ran.stderr
 
 
-@posix
 def test_a_gigabyte_of_output_costs_the_judge_next_to_nothing(tmp_path: Path, isolation: str) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows does not tell how much memory was used")
     import resource
 
     text = (

@@ -102,7 +102,7 @@ class LyingList(list[int]):
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __iter__(self) -> Iterator[int]:
         return iter([99])
@@ -112,7 +112,7 @@ class LyingDict(dict[str, int]):
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def items(self) -> Any:
         return [("lie", 99)]
