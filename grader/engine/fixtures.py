@@ -9,7 +9,7 @@ import pytest
 
 from grader.job import Job
 from grader.model import Exercise
-from grader.sandbox.isolation import child_uid
+from grader.sandbox.policy import child_uid
 from grader.sandbox.scratch import give_to
 from grader.sandbox.spawn import Site
 from grader.target.cgi import CgiTarget
@@ -17,7 +17,7 @@ from grader.target.function import Module
 from grader.target.site import SiteTarget
 from grader.target.socket import SocketTarget
 from grader.target.webroot import Webroot, build_webroot
-from grader.target.wsgi import WsgiTarget
+from grader.target.wsgi import WsgiTarget, files_below
 
 
 class SubmissionFixtures:
@@ -25,6 +25,7 @@ class SubmissionFixtures:
 
     def __init__(self, job: Job, exercise: Exercise, site: Site) -> None:
         self._job, self._exercise, self._site = job, exercise, site
+        self._files = files_below(site.submission)  # before any of it has run
 
     @pytest.fixture(scope="session")
     def module(self) -> Iterator[Module]:
@@ -44,11 +45,17 @@ class SubmissionFixtures:
         return build_webroot(Path(self._job.kit) / "webroot", self._site.scratch / "served")
 
     @pytest.fixture(scope="session")
-    def server(self, webroot: Webroot) -> Iterator[SocketTarget]:
-        """The main file as a socket server, shared by the checks of an exercise."""
+    def shared_server(self, webroot: Webroot) -> Iterator[SocketTarget]:
+        """The main file as a socket server."""
         server = SocketTarget(self._site, self._exercise.main, webroot)
         yield server
         server.close()
+
+    @pytest.fixture
+    def server(self, shared_server: SocketTarget) -> Iterator[SocketTarget]:
+        """The one server that the checks of an exercise share; a check after which it has ended has failed."""
+        yield shared_server
+        shared_server.check_alive()
 
     @pytest.fixture
     def fresh_server(self, webroot: Webroot) -> Iterator[SocketTarget]:
@@ -67,7 +74,7 @@ class SubmissionFixtures:
     @pytest.fixture(scope="session")
     def wsgi(self, module: Module) -> WsgiTarget:
         """The main file as a WSGI application, in the worker of `module`."""
-        return WsgiTarget(module, self._site.submission)
+        return WsgiTarget(module, self._site.submission, self._files)
 
     @pytest.fixture(scope="session")
     def site(self) -> SiteTarget:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,15 +26,20 @@ PAUSE = 0.003  # between the pieces of a request that is sent in cuts: long enou
 class Connection:
     """A client. Times are in seconds; `timeout` bounds each method."""
 
-    def __init__(self, port: int, timeout: float) -> None:
+    def __init__(self, port: int, timeout: float, receive_buffer: int = 0) -> None:
         self.timeout = timeout
         self._sent = b""
         self._buffer = b""
         self._ended = False
         self._reset = False
+        self._socket = socket.socket()
+        if receive_buffer:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.settimeout(timeout)
         try:
-            self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+            self._socket.connect(("127.0.0.1", port))
         except OSError as error:
+            self._socket.close()
             got = (
                 "the connection was refused" if isinstance(error, ConnectionRefusedError) else f"no connection: {error}"
             )
@@ -63,6 +69,11 @@ class Connection:
         TRANSCRIPT.sent("(the client ends its side)")
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def wait(self, seconds: float) -> Connection:
+        """Do nothing for a while, like a client with something else to do: nothing is read meanwhile."""
+        threading.Event().wait(seconds)
         return self
 
     def reply(self, method: str = "GET", timeout: float | None = None) -> HttpReply:

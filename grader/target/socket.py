@@ -62,9 +62,9 @@ class SocketTarget:
         """Make sure that it runs. Raises Complaint when it does not come up; then it is not tried again."""
         if self._refusal is not None:
             raise self._refusal
-        if self._child is not None and self._child.exit_code is None:
+        self.check_alive()
+        if self._child is not None:
             return
-        self.close()
         for _ in range(PORT_TRIES):
             try:
                 self._start_once(_free_port())
@@ -72,6 +72,19 @@ class SocketTarget:
             except _PortTaken:
                 continue
         raise Complaint(Finding(self.shown, "a server that listens", f"{PORT_TRIES} free ports were taken meanwhile"))
+
+    def check_alive(self) -> None:
+        """Raise Complaint when the server has ended by itself since it was last looked at; then it may start again."""
+        code = self._child.exit_code if self._child is not None else None
+        if self._child is None or code is None:
+            return
+        self._child.errors.ended(time.monotonic() + 1.0)
+        errors = self._child.error_text
+        self.close()
+        got = f"it ended: {describe_exit(code)}"
+        raise Complaint(
+            Finding(TRANSCRIPT.last("sent"), "a server that goes on running", got, output=errors), Verdict.CRASHED
+        )
 
     @property
     def shown(self) -> str:
@@ -142,10 +155,10 @@ class SocketTarget:
             pass  # something is there; the checks will say what it does
         return True
 
-    def connect(self) -> Connection:
-        """A new client."""
+    def connect(self, receive_buffer: int = 0) -> Connection:
+        """A new client; with `receive_buffer` (bytes) its system takes in little before it is read."""
         self.start()
-        return Connection(self.port, self.timeout)
+        return Connection(self.port, self.timeout, receive_buffer)
 
     def exchange(
         self,
@@ -204,7 +217,9 @@ class SocketTarget:
         assert self._child is not None
         TRANSCRIPT.sent(f"(signal {signal_number})")
         self._child.interrupt(signal_number)
-        return self._child.wait(time.monotonic() + seconds)
+        code = self._child.wait(time.monotonic() + seconds)
+        self.close()
+        return code
 
     def close(self) -> None:
         """End it and all that it started."""

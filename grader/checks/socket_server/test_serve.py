@@ -111,8 +111,9 @@ def test_bytes_are_left_as_they_are(server: SocketTarget) -> None:
 def test_a_large_file_arrives_whole(server: SocketTarget) -> None:
     """A file of 1.5 MB arrives whole, also when the client is slow to read."""
     expected = content(server, "large.bin")
-    with server.connect() as client:
-        reply = client.send(last("/large.bin")).reply()
+    with server.connect(receive_buffer=4096) as client:
+        client.send(last("/large.bin")).wait(0.05)
+        reply = client.reply()
         expect(reply).status(200)
         same = reply.body == expected
         got = f"{len(reply.body)} bytes" + ("" if len(reply.body) != len(expected) else ", not the same")
