@@ -138,10 +138,7 @@ class Relay:
         except (OSError, ValueError):  # ValueError: select on a socket that the other direction has closed
             if not self._closing and link.source in self._open:
                 self._log.closed(link.number, f"connection broken while the {link.side} was sending")
-            for end in (link.source, link.target):
-                with contextlib.suppress(OSError):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._close(link.source, link.target)
+            self._break(link.source, link.target)
             return
         if not self._closing:
             self._log.closed(link.number, f"the {link.side} has closed its side")
@@ -152,6 +149,14 @@ class Relay:
         while not select.select([link.source], [], [], PAUSE_SECONDS)[0]:
             self._log.pause(link.number)
         return link.source.recv(CHUNK)
+
+    def _break(self, *ends: socket.socket) -> None:
+        """Close without a goodbye: the other side sees a reset, as it would have without us."""
+        for end in ends:
+            self._open.discard(end)
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            end.close()
 
     def _close(self, *ends: socket.socket) -> None:
         for end in ends:

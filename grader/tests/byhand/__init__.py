@@ -1,0 +1,1 @@
+"""Trying by hand: serve, hint, replay."""
