@@ -172,7 +172,10 @@ def warnings(submission: Submission, exercise: Exercise, tree: ast.Module) -> li
 
 
 def look(submission: Submission, exercise: Exercise, step: Step, tree: ast.Module | None, called: str) -> str:
-    """Where to look: the function `called`, else the step's first unwritten, else its first: file, line and name."""
+    """Where to look: the function `called`, else what is unwritten of the step, else all of it.
+
+    "exercises/.../cgi_calc.py:124 escape(), or line 153 page()"
+    """
     shown = submission.shown_path(exercise, exercise.main)
     if tree is None:
         return shown
@@ -180,6 +183,7 @@ def look(submission: Submission, exercise: Exercise, step: Step, tree: ast.Modul
     if called in functions(tree):
         found = [(called, functions(tree)[called])]
     open_ones = [item for item in found if is_stub(item[1])]
-    for name, node in open_ones or found:
-        return f"{shown}:{node.lineno} {name}()"
-    return shown
+    if not found:
+        return shown
+    (first, node), *others = open_ones or found
+    return f"{shown}:{node.lineno} {first}()" + "".join(f", or line {other.lineno} {name}()" for name, other in others)

@@ -57,7 +57,7 @@ class ReplyExpectation:
         """The field is there; with `allowed`, its value is one of them (case ignored)."""
         values = self._reply.headers.get_all(name)
         if not values:
-            self._fail(f"a {name} field" + (f": {_either(list(allowed))}" if allowed else ""))
+            self._fail(f"the field {name}" + (f": {_either(list(allowed))}" if allowed else ""))
         if allowed and not any(value.lower() == item.lower() for value in values for item in allowed):
             self._fail(f"{name}: {_either(list(allowed))}", f"{name}: {', '.join(values)}")
         return self
@@ -66,7 +66,7 @@ class ReplyExpectation:
         """The field's first value fulfils a condition; `expected` says it in words."""
         value = self._reply.headers.get(name)
         if value is None:
-            self._fail(f"a {name} field: {expected}")
+            self._fail(f"the field {name}: {expected}")
         if not holds(value):
             self._fail(f"{name}: {expected}", f"{name}: {value}")
         return self

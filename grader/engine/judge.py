@@ -60,6 +60,8 @@ def run(job: Any, emit: Any) -> int:
         scratch / "child", scratch / "child" / "submission", job.isolation, packages, exercise.forbidden_imports
     )
 
+    main = site.submission / exercise.main
+
     def report(kind: str, what: Outcome | str) -> None:
         emit({kind: outcome_to_json(what) if isinstance(what, Outcome) else what})
 
@@ -72,7 +74,7 @@ def run(job: Any, emit: Any) -> int:
         *(str(folder / name) for name in sorted(files)),
     ]  # fmt: skip
     plugins = [
-        GradePlugin(exercise, job.checks, job.passed, job.budget, report),
+        GradePlugin(exercise, job.checks, job.passed, job.budget, main.parent, report),
         SubmissionFixtures(job, exercise, site),
     ]
     os.chdir(scratch)

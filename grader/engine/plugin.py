@@ -16,6 +16,7 @@ import pytest
 from hypothesis.errors import Flaky
 
 from grader.engine.fuzz import PLAN, StopFuzzing
+from grader.engine.traces import own_frames, tidy_output
 from grader.model import Check, Complaint, Exercise, Finding, Outcome, Verdict
 from grader.target.transcript import TRANSCRIPT
 
@@ -49,8 +50,16 @@ class GradePlugin:
     """Runs the checks of one exercise in course order and emits ("start", id) and ("outcome", Outcome)."""
 
     def __init__(
-        self, exercise: Exercise, wanted: tuple[str, ...], passed: tuple[str, ...], budget: float, emit: Emit
+        self,
+        exercise: Exercise,
+        wanted: tuple[str, ...],
+        passed: tuple[str, ...],
+        budget: float,
+        folder: Path,
+        emit: Emit,
     ) -> None:
+        """`folder` is where the main file of the submission lies: tracebacks are told relative to it."""
+        self._folder = folder
         self._checks = {check.id: check for check in exercise.checks}
         self._wanted = {identity: place for place, identity in enumerate(wanted)}
         self._passed = set(passed)
@@ -125,12 +134,21 @@ class GradePlugin:
         outcome = Outcome(
             check=check,
             verdict=ending.verdict,
-            finding=ending.finding and replace(ending.finding, why=ending.finding.why or reason(check)),
+            finding=ending.finding and self._tidy(ending.finding, check),
             transcript=() if ending.verdict is Verdict.PASSED else TRANSCRIPT.exchanges,
             examples=PLAN.examples,
             seconds=round(time.monotonic() - ending.started, 4),
         )
         self._emit("outcome", outcome)
+
+    def _tidy(self, finding: Finding, check: Check) -> Finding:
+        """Add the reason; turn a printed traceback into frames of the student's own."""
+        return replace(
+            finding,
+            why=finding.why or reason(check),
+            frames=finding.frames or own_frames(finding.output, self._folder),
+            output=tidy_output(finding.output, self._folder),
+        )
 
 
 def reason(check: Check) -> str:
