@@ -70,7 +70,7 @@ class Piece:
 
 def pieces(min_size: int = 0, max_size: int = 10) -> SearchStrategy[Piece]:
     """Texts of many scripts, each character encoded in a way of its own."""
-    characters = st.sampled_from(UNRESERVED + ASCII + BEYOND_ASCII + " %&+=;")
+    characters = st.sampled_from(" +%&=;") | st.sampled_from(ASCII + BEYOND_ASCII)
     drawn = st.lists(st.tuples(characters, _STYLES), min_size=min_size, max_size=max_size)
     return drawn.map(
         lambda parts: Piece("".join(char for char, _ in parts), b"".join(_render(char, how) for char, how in parts))

@@ -46,10 +46,9 @@ def test_the_head_ends_with_the_empty_line(module: Module) -> None:
 @check("methods/head", points=2, source="RFC 3875 section 4.3.3", needs=("page/hello",))
 def test_head_is_get_without_a_body(cgi: CgiTarget) -> None:
     """HEAD gets the status and headers of GET, and nothing after the empty line."""
-    for question, status in ((query("add", "1", "2"), 200), ("user=%zz", 400)):
+    for question in (query("add", "1", "2"), query("add", "1")):
         got, head = cgi.run_all([CgiRequest(query=question), CgiRequest("HEAD", query=question)])
-        expect(got).status(status)
-        expect(head).status(status).header("Content-Type", *got.headers.get_all("Content-Type"))
+        expect(head).status(got.status).header("Content-Type", *got.headers.get_all("Content-Type"))
         expect(head).that(
             head.body == b"", expected="nothing after the empty line", got=f"{len(head.body)} bytes there"
         )

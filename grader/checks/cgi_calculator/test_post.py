@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grader.checks.cgi_calculator.pages import expect_arrival, expect_kept, expect_result
+from grader.checks.cgi_calculator.pages import expect_arrival, expect_result
 from grader.checks.cgi_calculator.questions import form, query
 from grader.engine import check, expect
 from grader.target.cgi import FORM_TYPE, OMIT, CgiTarget, post_request
@@ -51,9 +51,7 @@ def test_the_length_is_judged(module: Module) -> None:
 @check("post/form", points=2, source="kit rule")
 def test_a_posted_form_is_answered(cgi: CgiTarget) -> None:
     """A form in the body gets the same answer as in the query string."""
-    reply = cgi.post(form("sub", "10", "2.5", user="Zo\u00eb & Co"))
-    expect_result(reply, "7.5")
-    expect_kept(reply, "Zo\u00eb & Co", ["10", "2.5"], "sub")
+    expect_result(cgi.post(form("sub", "10", "2.5", user="Ann")), "7.5")
 
 
 @check("post/open-input", points=2, source="RFC 3875 section 4.2", needs=("post/form",))
@@ -115,7 +113,7 @@ def test_a_malformed_length_is_refused(cgi: CgiTarget) -> None:
 @check("post/too-large", points=1, source="kit rule", needs=("post/form",))
 def test_a_large_body_is_refused_unread(cgi: CgiTarget) -> None:
     """8192 bytes are fine; more get status 413 at once, without waiting for the body."""
-    padding = b"&x=" + b"y" * (LIMIT - len(FORM) - len(b"&x="))
+    padding = b"&" * (LIMIT - len(FORM))
     lengths = (str(LIMIT + 1), "9" * 20)
     large = [post_request(b"operand=1", content_length=length, hold_stdin=True) for length in lengths]
     fine, *refused = cgi.run_all([post_request(FORM + padding), *large])

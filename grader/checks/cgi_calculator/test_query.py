@@ -28,14 +28,15 @@ def test_every_encoding_of_a_text_reads_the_same(module: Module, piece: Piece) -
     expect(module.call("percent_decode", piece.raw)).returns(piece.text)
 
 
-@check("query/refuse", points=1, source="kit rule", needs=("query/decode",))
+@check("query/refuse", points=1, source="kit rule")
 def test_what_cannot_be_decoded_is_refused(module: Module) -> None:
     """A malformed escape, bytes that are not UTF-8 and control characters raise HttpError 400."""
+    expect(module.call("percent_decode", b"%41~")).returns("A~")
     for raw in (*MALFORMED, *NOT_UTF_8, *CONTROL):
         expect(module.call("percent_decode", raw.encode("ascii"))).raises("HttpError", status=400)
 
 
-@check("query/pairs", points=2, source="kit rule", needs=("query/decode",))
+@check("query/pairs", points=2, source="kit rule")
 @fuzz(
     pairs=st.lists(st.tuples(pieces(1, 4), pieces(0, 6)), max_size=6),
     empties=st.lists(st.integers(0, 2), min_size=7, max_size=7),
@@ -52,10 +53,11 @@ def test_pairs_come_back_in_order(module: Module, pairs: list[tuple[Piece, Piece
     )
 
 
-@check("query/any-bytes", points=1, source="kit rule", needs=("query/pairs",))
+@check("query/any-bytes", points=1, source="kit rule")
 @fuzz(raw=st.binary(max_size=20) | st.text("%=&+aF0;", max_size=20).map(str.encode))
 def test_any_bytes_are_pairs_or_refused(module: Module, raw: bytes) -> None:
     """Whatever the bytes, they are pairs of texts or raise HttpError 400."""
+    expect(module.call("split_pairs", b"a=1")).returns_sequence([("a", "1")])
     called = module.call("split_pairs", raw)
     if isinstance(called, Raised):
         expect(called).raises("HttpError", status=400)
@@ -100,11 +102,10 @@ def test_the_fields_are_found(
 def test_a_name_is_decoded(cgi: CgiTarget) -> None:
     """A name in the query string is in the form, decoded: + is a space, %XX a byte, the bytes are UTF-8."""
     reply = cgi.get("user=J%C3%B6rg+%2b+Zo%c3%ab+%F0%9F%93%9a")
-    expect(reply).status(200)
     expect_kept(reply, "J\u00f6rg + Zo\u00eb \U0001f4da", [], None)
 
 
-@check("query/separators", points=1, source="kit rule", needs=("query/user",))
+@check("query/separators", points=1, source="kit rule")
 def test_escaped_separators_are_data(cgi: CgiTarget) -> None:
     """%26 and %3D are data; so are a second = and a ;."""
     escaped, plain = cgi.run_all(queries(("a%26b%3Dc", "a=b;c")))
@@ -112,15 +113,14 @@ def test_escaped_separators_are_data(cgi: CgiTarget) -> None:
     expect_kept(plain, "a=b;c", [], None)
 
 
-@check("query/others", points=1, source="kit rule", needs=("query/user",))
+@check("query/others", points=1, source="kit rule")
 def test_other_fields_are_ignored(cgi: CgiTarget) -> None:
     """Fields of other names, empty pieces and names without = are ignored."""
     reply = cgi.get("&&User=no&USER=no&x=1&flag&operands=5&=7&user=yes&&")
     expect_kept(reply, "yes", [], None)
-    expect_arrival(reply)
 
 
-@check("query/blanks", points=1, source="kit rule", needs=("query/user",))
+@check("query/blanks", points=1, source="kit rule")
 def test_spaces_around_a_value_are_dropped(cgi: CgiTarget) -> None:
     """Spaces around a value are dropped, and a blank field counts as not sent."""
     reply = cgi.get("user=%20+Ann+Lee++&operand=&operand=++&operation=")
@@ -130,21 +130,21 @@ def test_spaces_around_a_value_are_dropped(cgi: CgiTarget) -> None:
     expect(reply).that(value == "Ann Lee", expected="user 'Ann Lee' in the form", got=f"user {value!r} in the form")
 
 
-@check("query/malformed", points=2, source="kit rule", needs=("query/user",))
+@check("query/malformed", points=2, source="kit rule", needs=("page/hello",))
 def test_a_malformed_escape_is_refused(cgi: CgiTarget) -> None:
     """A % without two hex digits after it gets status 400, in a name or a value."""
     for reply in cgi.run_all([*queries(("100%", "%zz", "%4", "%+5")), CgiRequest(query="%zz=1")]):
         expect(reply).status(400)
 
 
-@check("query/not-utf-8", points=1, source="kit rule", needs=("query/user",))
+@check("query/not-utf-8", points=1, source="kit rule", needs=("page/hello",))
 def test_what_is_no_text_is_refused(cgi: CgiTarget) -> None:
     """Bytes that are not UTF-8, and control characters, get status 400."""
     for reply in cgi.run_all(queries(("%FF", "%C3", "a%0D%0Ab", "%00"))):
         expect(reply).status(400)
 
 
-@check("query/limits", points=1, source="kit rule", needs=("query/user",))
+@check("query/limits", points=1, source="kit rule", needs=("page/hello",))
 def test_a_name_has_limits(cgi: CgiTarget) -> None:
     """user has at most 100 characters; it and operation come at most once; else the status is 400."""
     longest = "%C3%A9" * 100
