@@ -153,6 +153,10 @@ def test_plain_words_are_shown_as_they_are(piece: str) -> None:
     assert {child.type for child in inline.children or []} <= {"text", "text_special"}
 
 
+def test_what_would_hide_in_a_code_block_is_shown() -> None:
+    assert code("a\x1b[2J\r\u202eb\n``` c\n") == "````text\na\\x1b[2J\\r\\u202eb\n``` c\n````"
+
+
 def test_points_stand_at_the_right_edge() -> None:
     assert table(["step", "points"], [["a", "3 of 4"]]) == "| step | points |\n| --- | ---: |\n| a | 3 of 4 |"
 
