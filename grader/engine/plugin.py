@@ -22,6 +22,8 @@ from grader.target.transcript import TRANSCRIPT
 
 KIT = Path(__file__).resolve().parents[1]
 
+HANG_SECONDS = 60.0
+
 Emit = Callable[[str, Outcome | str], None]
 
 
@@ -34,7 +36,7 @@ class Blocked(Exception):  # noqa: N818  (an outcome, not an error)
 
 
 class OutOfTime(Exception):  # noqa: N818
-    """Not run: the time for the whole exercise is used up."""
+    """Not run: the time for the whole exercise, or for checks that hang, is used up. Carries the reason."""
 
 
 @dataclass
@@ -65,6 +67,7 @@ class GradePlugin:
         self._passed = set(passed)
         self._deadline = time.monotonic() + budget
         self._budget = budget
+        self._hung_for = 0.0
         self._emit = emit
         self._ending = _Ending(0.0)
 
@@ -91,7 +94,9 @@ class GradePlugin:
             if need not in self._passed:
                 raise Blocked(self._checks[need])
         if time.monotonic() > self._deadline:
-            raise OutOfTime
+            raise OutOfTime(f"the {self._budget:g} s for this exercise were used up before this check")
+        if self._hung_for > HANG_SECONDS:
+            raise OutOfTime(f"the program has kept the grader waiting for {self._hung_for:.0f} s in all")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -115,8 +120,7 @@ class GradePlugin:
             case Blocked(by=by):
                 return Verdict.BLOCKED, Finding(expected=f"{by.id} passes first", got=f"{by.id} has not passed")
             case OutOfTime():
-                got = f"the {self._budget:g} s for this exercise were used up before this check"
-                return Verdict.TIMEOUT, Finding(expected="an answer", got=got)
+                return Verdict.TIMEOUT, Finding(expected="an answer", got=str(error))
             case pytest.fail.Exception() if "Timeout" in str(error):
                 got = f"this check was ended by its time limit ({error})"
                 return Verdict.TIMEOUT, Finding(TRANSCRIPT.last("sent"), "an answer", got)
@@ -131,6 +135,8 @@ class GradePlugin:
         ending = self._ending
         if ending.verdict is Verdict.PASSED:
             self._passed.add(check.id)
+        if ending.verdict is Verdict.TIMEOUT:
+            self._hung_for += time.monotonic() - ending.started
         outcome = Outcome(
             check=check,
             verdict=ending.verdict,

@@ -25,6 +25,7 @@ from grader.target.transcript import TRANSCRIPT, show_bytes
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 OMIT: Final = "\0omit"  # as content_type or content_length: leave the variable out
 AT_ONCE: Final = 2
+WALL_AFTER_A_HANG: Final = 2.0  # seconds
 OUT_OF_PROCESSOR_TIME: Final = -24  # SIGXCPU on Linux and macOS
 
 
@@ -106,7 +107,6 @@ class CgiTarget:
         self._site, self._main = site, site.submission / main
         self._policy = policy or Policy()
         self.script_name = "/" + main
-        self._lock = threading.Lock()
 
     def get(self, query: str = "", **meta: str | None) -> CgiReply:
         """GET with a query string as it stands after the `?`."""
@@ -126,15 +126,28 @@ class CgiTarget:
 
     def run(self, request: CgiRequest) -> CgiReply:
         """Run the program once. Raises Complaint when it hangs, dies or answers no CGI response."""
-        return self._judge(request, *self._execute(request))
+        return self._judge(request, self._execute(request))
 
     def run_all(self, requests: Sequence[CgiRequest]) -> list[CgiReply]:
-        """Run several requests, a few at a time; replies come in the order of the requests."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            raw = list(pool.map(self._execute, requests))
-        return [self._judge(request, *result) for request, result in zip(requests, raw, strict=True)]
+        """Run several requests, a few at a time; replies come in the order of the requests.
 
-    def _execute(self, request: CgiRequest) -> tuple[int | None, bytes, str, bool]:
+        Once the program has hung the rest is not run: the first complaint is the one that counts.
+        """
+        hung = threading.Event()
+
+        def execute(request: CgiRequest) -> _Ran | None:
+            if hung.is_set():
+                return None
+            ran = self._execute(request)
+            if ran.hung:
+                hung.set()
+            return ran
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            results = list(pool.map(execute, requests))
+        return [self._judge(request, ran) for request, ran in zip(requests, results, strict=True) if ran is not None]
+
+    def _execute(self, request: CgiRequest) -> _Ran:
         policy = replace(self._policy, env=tuple(request.variables(self.script_name).items()))
         cwd = self._site.scratch if request.elsewhere else self._main.parent
         child = Child(self._site, self._main, policy=policy, cwd=cwd, pipe_stdin=True)
@@ -148,28 +161,42 @@ class CgiTarget:
         child.end()
         output.ended(time.monotonic() + 1.0)
         feeder.join(1.0)
-        return code, output.data, child.error_text, output.truncated
+        return _Ran(code, output.data, child.error_text, output.truncated, policy)
 
-    def _judge(self, request: CgiRequest, code: int | None, raw: bytes, errors: str, flooded: bool) -> CgiReply:
+    def _judge(self, request: CgiRequest, ran: _Ran) -> CgiReply:
         sent = request.show(self.script_name)
-        with self._lock:
-            TRANSCRIPT.sent(sent)
-            TRANSCRIPT.got(show_bytes(raw))
-        if code is None:
-            waited = f"no answer within {self._policy.wall:g} s"
-            got = f"{waited} (so far {show_bytes(raw, 200)})" if raw else waited
-            raise Complaint(Finding(sent, "an answer", got, output=errors), Verdict.TIMEOUT)
-        find_stub_error(errors)
-        if code == OUT_OF_PROCESSOR_TIME:
-            got = f"no answer within {self._policy.cpu} s of processor time"
-            raise Complaint(Finding(sent, "an answer", got, output=errors), Verdict.TIMEOUT)
-        if code != 0:
-            got = describe_exit(code) + (f" after {show_bytes(raw, 200)}" if raw else "")
-            raise Complaint(Finding(sent, "exit status 0", got, output=errors), Verdict.CRASHED)
-        if flooded:
-            limit = f"at most {self._policy.output >> 20} MiB of output"
-            raise Complaint(Finding(sent, limit, show_bytes(raw, 200), output=errors))
-        return parse_reply(request, raw, errors, code, sent)
+        TRANSCRIPT.sent(sent)
+        TRANSCRIPT.got(show_bytes(ran.raw))
+        find_stub_error(ran.errors)
+        so_far = f" after {show_bytes(ran.raw, 200)}" if ran.raw else ""
+        if ran.hung:
+            # The first hang is given time for a busy machine; a program that has hung once is not waited for so long.
+            self._policy = replace(self._policy, wall=WALL_AFTER_A_HANG, cpu=1)
+            used = f"{ran.policy.wall:g} s" if ran.code is None else f"{ran.policy.cpu} s of processor time"
+            finding = Finding(sent, "an answer", f"no answer within {used}{so_far}", output=ran.errors)
+            raise Complaint(finding, Verdict.TIMEOUT)
+        if ran.code:
+            how = describe_exit(ran.code)
+            raise Complaint(Finding(sent, "exit status 0", how + so_far, output=ran.errors), Verdict.CRASHED)
+        if ran.flooded:
+            limit = f"at most {ran.policy.output >> 20} MiB of output"
+            raise Complaint(Finding(sent, limit, show_bytes(ran.raw, 200), output=ran.errors))
+        return parse_reply(request, ran.raw, ran.errors, 0, sent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """One run of the program: its exit code (None: it had to be ended), output, errors, and under which limits."""
+
+    code: int | None
+    raw: bytes
+    errors: str
+    flooded: bool
+    policy: Policy
+
+    @property
+    def hung(self) -> bool:
+        return self.code is None or self.code == OUT_OF_PROCESSOR_TIME
 
 
 def post_request(
