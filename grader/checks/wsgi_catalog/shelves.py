@@ -32,7 +32,6 @@ SPECIAL = (
     book("Jonathan Strange & Mr Norrell", "Susanna Clarke", 2004),
     book("İnce Memed", "Yaşar Kemal", 1955),
     book("2666", "Roberto Bolaño", 2004),
-    book('The <b>Bold</b> & the "Quoted"', "O'Brien <script>", 1939),
     book("Μήδεια", "Εὐριπίδης", -431),
     book("בין הצירים", "עמוס עוז", 16),
     book("三体", "刘慈欣", 2008),
@@ -41,7 +40,9 @@ SPECIAL = (
     book("STRASSENKINDER", "ILSE AICHINGER", 160),
 )
 FILLERS = tuple(book(f"Volume {number}", f"Hand {number % 7}", 1900 + number) for number in range(33))
-BOOKS: tuple[Book, ...] = (*SPECIAL, *FILLERS)
+# The last one, so that a page that does not escape it leaves the other pages legible.
+MARKED = book('The <b>Bold</b> & the "Quoted"', "O'Brien <script>", 1939)
+BOOKS: tuple[Book, ...] = (*SPECIAL, *FILLERS, MARKED)
 
 _numbers = itertools.count(1)
 

@@ -124,8 +124,6 @@ def test_part_of_a_title_in_any_case(wsgi: WsgiTarget, folder: Path) -> None:
         "2666",
     ):
         expect_found(app, numbers(title=title), title=title)
-    for title in ("quiJote2", "grosere", "Mhdeia"):
-        expect_found(app, [], title=title)
 
 
 @check("search/author-year", points=1, source="kit rule", needs=("search/title",))
@@ -140,8 +138,10 @@ def test_author_and_year(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("search/all", points=1, source="kit rule", needs=("search/title",))
 def test_all_conditions_together(wsgi: WsgiTarget, folder: Path) -> None:
-    """A book must meet all conditions; blanks around one do not count, and an empty one is none."""
+    """A book must meet all conditions; blanks around one do not count, an empty one is none; none found is no error."""
     app = reading(wsgi, folder).app
+    for title in ("quijote2", "grosere", "Mhdeia"):
+        expect_found(app, [], title=title)
     expect_found(app, [1], title="o", author="cervantes", year="1605")
     expect_found(app, [1], title="quijote", author=" ", year="1605")
     expect_found(app, [], title="quijote", author="susanna", year="")
@@ -210,7 +210,7 @@ def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> 
     expect.that(seen == wanted, expected="the 45 books on three pages", got=f"{len(seen)} books, or others")
 
 
-@check("search/fuzz", points=2, source="kit rule", needs=("search/title",))
+@check("search/fuzz", points=1, source="kit rule", needs=("search/title",))
 @fuzz(
     share=0.5, title=st.just("") | parts(), author=st.just("") | parts(), year=st.sampled_from(("", "", "1605", "-431"))
 )
