@@ -74,11 +74,14 @@ class Worker:
         self._child: Child | None = None
         self._lines: Lines | None = None
         self._stdin = -1
+        self._refused: Answer | None = None
 
     def start(self) -> Answer:
         """Import the submission (if that is not done yet): Returned(None), or what its import did instead."""
         if self._child is not None and self._child.exit_code is None:
             return Returned(None)
+        if self._refused is not None:
+            return self._refused
         self.close()
         child = Child(
             self._site,
@@ -93,6 +96,7 @@ class Worker:
         answer = self._read(IMPORT_SECONDS)
         if not isinstance(answer, Returned):
             self.close()
+            self._refused = answer  # the same text would do the same again, and each try may cost ten seconds
         return answer
 
     def call(self, request: Mapping[str, Any], seconds: float) -> Answer:

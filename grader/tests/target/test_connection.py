@@ -1,0 +1,142 @@
+"""The judge's connection: patient with what is legal, exact in what it says about the rest."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from grader.model import Complaint, Verdict
+from grader.target.connection import Connection
+
+ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+RESET = b"\1\0\0\0\0\0\0\0"
+
+Behaviour = Callable[[socket.socket], None]
+
+
+@contextmanager
+def peer(behaviour: Behaviour) -> Iterator[int]:
+    """A server of one connection, which behaves as told; yields its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                behaviour(sock)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def reads_all(sock: socket.socket, reply: bytes) -> None:
+    sock.recv(65536)
+    sock.sendall(reply)
+
+
+def test_an_answer_that_comes_byte_by_byte_is_one_answer() -> None:
+    def behave(sock: socket.socket) -> None:
+        sock.recv(100)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in OK:
+            sock.sendall(bytes([byte]))
+
+    with peer(behave) as port, Connection(port, 5) as client:
+        assert client.send(ASK).reply().body == b"hi"
+        assert client.rest() == b""
+
+
+def test_a_reset_after_a_complete_answer_does_no_harm() -> None:
+    def behave(sock: socket.socket) -> None:
+        sock.recv(10)
+        sock.sendall(OK)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    with peer(behave) as port, Connection(port, 5) as client:
+        client.send(ASK)
+        assert client.reply().body == b"hi"
+
+
+def test_an_answer_that_comes_while_much_is_still_to_be_sent_is_read() -> None:
+    def behave(sock: socket.socket) -> None:
+        sock.recv(10)
+        sock.sendall(OK)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65536):
+            pass
+
+    with peer(behave) as port, Connection(port, 5) as client:
+        client.send(ASK + b"x" * 8_000_000)
+        assert client.reply().body == b"hi"
+
+
+def test_interim_answers_are_counted_and_skipped() -> None:
+    with peer(lambda sock: reads_all(sock, b"HTTP/1.1 100 Continue\r\n\r\n" + OK)) as port:
+        with Connection(port, 5) as client:
+            reply = client.send(ASK).reply()
+    assert (reply.status, reply.interim) == (200, (100,))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", "having answered nothing"),
+        (b"HTTP/1.1 200 OK\r\n", 'after "HTTP/1.1 200 OK'),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", "closed the connection"),
+    ],
+)
+def test_an_answer_that_stops_is_told_with_what_came(answer: bytes, words: str) -> None:
+    with peer(lambda sock: reads_all(sock, answer)) as port, Connection(port, 5) as client:
+        with pytest.raises(Complaint) as caught:
+            client.send(ASK).reply()
+    assert words in caught.value.finding.got
+    assert caught.value.finding.sent.startswith('"GET / HTTP/1.1')
+
+
+def test_what_is_no_http_is_told_with_the_place() -> None:
+    with (
+        peer(lambda sock: reads_all(sock, b"HTTP/1.1 200 OK\r\nA: b\x00c\r\n\r\n")) as port,
+        Connection(port, 5) as client,
+    ):
+        with pytest.raises(Complaint) as caught:
+            client.send(ASK).reply()
+    finding = caught.value.finding
+    assert "control characters" in finding.expected
+    assert finding.caret is not None
+
+
+def test_silence_is_a_timeout() -> None:
+    done = threading.Event()
+
+    def behave(_: socket.socket) -> None:
+        done.wait(5)
+
+    with peer(behave) as port, Connection(port, 0.1) as client:
+        with pytest.raises(Complaint) as caught:
+            client.send(ASK).reply()
+        assert client.is_open(0.01)
+        with pytest.raises(Complaint):
+            client.rest()
+        done.set()
+    assert caught.value.verdict is Verdict.TIMEOUT
+    assert "within 0.1 s" in caught.value.finding.got
+
+
+def test_nobody_listening_is_a_complaint() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(Complaint) as caught:
+        Connection(port, 1)
+    assert "refused" in caught.value.finding.got
+
+
+def test_a_close_without_an_answer_can_be_expected() -> None:
+    with peer(lambda sock: reads_all(sock, b"")) as port, Connection(port, 5) as client:
+        assert client.send(ASK).reply_or_end() is None
