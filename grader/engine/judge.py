@@ -41,25 +41,17 @@ def run(job: Any, emit: Any) -> int:
     from grader.engine.fixtures import SubmissionFixtures
     from grader.engine.fuzz import PLAN
     from grader.engine.plugin import GradePlugin
+    from grader.engine.stage import prepare_site
     from grader.job import outcome_to_json
     from grader.model import Outcome
-    from grader.sandbox.policy import child_uid
     from grader.sandbox.processes import become_subreaper
-    from grader.sandbox.scratch import copy_package, give_to
-    from grader.sandbox.spawn import Site
 
     scratch, folder = Path(job.scratch), Path(job.checks_folder)
     become_subreaper()
     set_hypothesis_home_dir(scratch / "hypothesis")
     PLAN.effort, PLAN.seed = job.effort, job.seed
     exercise = load_exercise(folder)
-    packages = (copy_package("tinydb", scratch / "child" / "packages"),) if exercise.kind == "wsgi" else ()
-    if job.isolation == "landlock":
-        give_to(scratch / "child", child_uid())
-    site = Site(
-        scratch / "child", scratch / "child" / "submission", job.isolation, packages, exercise.forbidden_imports
-    )
-
+    site = prepare_site(job, exercise)
     main = site.submission / exercise.main
 
     def report(kind: str, what: Outcome | str) -> None:
