@@ -1,0 +1,1 @@
+"""Tests of what the checks are made of: readers of pages, builders of questions."""

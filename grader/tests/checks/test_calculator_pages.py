@@ -1,0 +1,127 @@
+"""The calculator's page reader sees what a browser sees, in whatever HTML the student writes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grader.checks.cgi_calculator.pages import is_html_in_utf_8, parse_page
+from grader.checks.cgi_calculator.questions import (
+    Calculation,
+    Numeral,
+    Piece,
+    calculations,
+    decimal_text,
+    numerals,
+    pieces,
+    query,
+)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        pytest.param("<output id=result>18</output>", "18", id="plain"),
+        pytest.param("<OUTPUT ID='result'>\n 1<b>8</b> </OUTPUT>", "18", id="nested, spaced, capitals"),
+        pytest.param("<p id=result>18<form><input name=user></form>", "18", id="a paragraph without its end tag"),
+        pytest.param("<p id=result>18<p>19", "18", id="a paragraph ends a paragraph"),
+        pytest.param("<b id=result>1&#56;</b>", "18", id="a character reference"),
+        pytest.param("<br id=other><b id=result>18</b>", "18", id="an element without an end"),
+        pytest.param("<div><i>x</div><b id=result>18</b></i>", "18", id="a stray end tag"),
+        pytest.param("<!-- <b id=result>19</b> --><b id=result>18</b>", "18", id="a comment is no element"),
+        pytest.param("<b id=result></b>", "", id="empty"),
+        pytest.param("<b id=results>18</b>", "", id="another id"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_the_text_of_an_element_is_found(html: str, text: str) -> None:
+    assert parse_page(html).text("result") == text
+
+
+FIELDS = '<input name=user value="Ann &amp; &quot;Co&quot;"><input name=operand value=1><input name=operand>'
+RADIOS = "<input type=radio name=operation value=add><input type=RADIO name=operation value=div checked>"
+SELECT = "<select name=operation><option>add<option value=div selected>divide</select>"
+
+
+@pytest.mark.parametrize("choice", [RADIOS, SELECT, RADIOS.replace("checked", 'checked="checked"')])
+def test_the_form_is_read_as_a_browser_shows_it(choice: str) -> None:
+    page = parse_page(f"<form>{FIELDS}{choice}<input type=submit name=go value=Go><input type=checkbox name=c></form>")
+    assert page.kept() == ('Ann & "Co"', ["1"], "div")
+    assert page.operation is not None
+    assert page.operation.choices == ["add", "div"]
+    assert page.fill("x", ["5"], "add") == [("user", "x"), ("operand", "5"), ("operand", ""), ("operation", "add")]
+
+
+def test_what_is_hidden_is_sent_and_what_is_not_chosen_is_not() -> None:
+    page = parse_page(
+        "<input type=hidden name=token value=t><input type=checkbox name=a><input type=radio name=r value=1>"
+    )
+    assert page.fill("", [], "") == [("token", "t")]
+
+
+def test_a_select_shows_its_first_option() -> None:
+    page = parse_page("<select name=operation><option value=sub>-</option><option value=add>+</option></select>")
+    assert page.kept() == ("", [], "sub")
+
+
+@given(html=st.text("<>/!-[]&;#='\" abp1", max_size=40) | st.just("<b id=result>1</b><![x[ "))
+@settings(max_examples=500)
+def test_no_text_is_too_strange(html: str) -> None:
+    assert parse_page(html).kept()[1] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"),
+    [
+        ("text/html; charset=utf-8", True),
+        ('Text/HTML;Charset="UTF-8"', True),
+        ("text/html; a=b; charset=utf-8", True),
+        ("text/html", False),
+        ("text/plain; charset=utf-8", False),
+        ("text/html; charset=latin-1", False),
+    ],
+)
+def test_a_content_type_is_understood(value: str, holds: bool) -> None:
+    assert is_html_in_utf_8(value) is holds
+
+
+@given(piece=pieces())
+@settings(max_examples=200)
+def test_an_encoded_text_holds_no_separator(piece: Piece) -> None:
+    assert piece.raw.isascii()
+    assert not {b"&", b"=", b" "} & {bytes([byte]) for byte in piece.raw}
+
+
+@given(number=numerals())
+@settings(max_examples=200)
+def test_a_numeral_has_the_value_that_python_gives_it(number: Numeral) -> None:
+    assert Fraction(number.text) == number.value
+
+
+@given(question=calculations())
+@settings(max_examples=100)
+def test_a_result_is_written_to_within_its_rounding(question: Calculation) -> None:
+    text = decimal_text(question.result)
+    assert "e" not in text
+    assert abs(Fraction(text) - question.result) <= abs(question.result) / 10**29
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Fraction(0), "0"),
+        (Fraction(-5, 2), "-2.5"),
+        (Fraction(2000, 3), "666.666666666666666666666666667"),
+        (Fraction(10**50, 3), "3" * 30 + "0" * 20),
+        (Fraction(1, 3 * 10**50), "0." + "0" * 50 + "3" * 30),
+    ],
+)
+def test_a_result_is_written_by_the_rules(value: Fraction, text: str) -> None:
+    assert decimal_text(value) == text
+
+
+def test_a_query_is_written_as_a_browser_would() -> None:
+    assert query("add", "1", "+2", user="Z\u00eb") == "user=Z%C3%AB&operand=1&operand=%2B2&operation=add"
