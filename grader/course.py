@@ -67,6 +67,7 @@ def _read_step(folder: Path, exercise: str, table: dict[str, Any], manifest: Pat
         functions=tuple(table.get("functions", ())),
         hints=tuple(table.get("hints", ())),
         checks=checks,
+        look=tuple(table.get("look", ())),
     )
 
 

@@ -59,7 +59,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A few functions to write and the checks that pay for them."""
+    """A few functions to write and the checks that pay for them.
+
+    `look` names the functions that what is seen on the wire depends on, where those are not the step's own: a step may
+    ask the student to go on with a function of an earlier one.
+    """
 
     exercise: str
     id: str
@@ -68,6 +72,7 @@ class Step:
     functions: tuple[str, ...]
     hints: tuple[str, ...]
     checks: tuple[Check, ...]
+    look: tuple[str, ...] = ()
 
     @property
     def points(self) -> int:

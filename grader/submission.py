@@ -172,16 +172,19 @@ def warnings(submission: Submission, exercise: Exercise, tree: ast.Module) -> li
 
 
 def look(submission: Submission, exercise: Exercise, step: Step, tree: ast.Module | None, called: str) -> str:
-    """Where to look: the function `called`, else what is unwritten of the step, else all of it.
+    """Where to look: the function `called`, else what the step has unwritten, else where it says, else all of it.
 
     "exercises/.../cgi_calc.py:124 escape(), or line 153 page()"
     """
     shown = submission.shown_path(exercise, exercise.main)
     if tree is None:
         return shown
-    found = [(name, functions(tree)[name]) for name in step.functions if name in functions(tree)]
-    if called in functions(tree):
-        found = [(called, functions(tree)[called])]
+    defined = functions(tree)
+    found = [(name, defined[name]) for name in step.functions if name in defined]
+    if called in defined:
+        found = [(called, defined[called])]
+    elif not any(is_stub(node) for _, node in found):
+        found = [(name, defined[name]) for name in step.look if name in defined] or found
     open_ones = [item for item in found if is_stub(item[1])]
     if not found:
         return shown

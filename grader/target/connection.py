@@ -20,6 +20,7 @@ from grader.target.http1 import HttpReply, Malformed, NeedMore, take_reply
 from grader.target.transcript import TRANSCRIPT, offset_shown, show_bytes
 
 PIECE = 1 << 16
+MANY_PIECES = 6  # more are counted, not shown one by one
 PAUSE = 0.003  # between the pieces of a request that is sent in cuts: long enough that they mostly arrive apart
 
 
@@ -28,7 +29,7 @@ class Connection:
 
     def __init__(self, port: int, timeout: float, receive_buffer: int = 0) -> None:
         self.timeout = timeout
-        self._sent = b""
+        self._shown: list[str] = []
         self._buffer = b""
         self._ended = False
         self._reset = False
@@ -55,14 +56,25 @@ class Connection:
 
     def send(self, data: bytes, cuts: Sequence[int] = (), pause: float = PAUSE) -> Connection:
         """Send bytes, in pieces that end at the offsets `cuts`. A server that stops reading is no error here."""
-        self._sent += data
-        TRANSCRIPT.sent(show_bytes(data))
         places = [0, *sorted({cut for cut in cuts if 0 < cut < len(data)}), len(data)]
-        for begin, end in pairwise(places):
-            if begin:
+        pieces = [data[begin:end] for begin, end in pairwise(places)]
+        shown = show_bytes(data)
+        if len(pieces) > MANY_PIECES:
+            shown += f" in {len(pieces)} pieces"
+        elif len(pieces) > 1:
+            shown = ", then ".join(map(show_bytes, pieces))
+        self._shown.append(shown)
+        TRANSCRIPT.sent(shown)
+        for number, piece in enumerate(pieces):
+            if number:
                 self._read_for(pause)
-            self._write(memoryview(data)[begin:end])
+            self._write(memoryview(piece))
         return self
+
+    @property
+    def sent(self) -> str:
+        """All that was sent, as findings show it."""
+        return ", then ".join(self._shown[-MANY_PIECES:])
 
     def half_close(self) -> Connection:
         """Say that nothing more will be sent."""
@@ -88,18 +100,18 @@ class Connection:
                     self._take(parsed)
                 case HttpReply():
                     self._take(parsed)
-                    return replace(parsed, interim=interim, sent=show_bytes(self._sent))
+                    return replace(parsed, interim=interim, sent=self.sent)
                 case Malformed(expected, offset):
                     shown = show_bytes(self._buffer)
                     caret = offset_shown(self._buffer, offset)
-                    raise Complaint(Finding(show_bytes(self._sent), expected, shown, caret=caret))
+                    raise Complaint(Finding(self.sent, expected, shown, caret=caret))
                 case NeedMore(what):
                     if self._ended:
-                        raise Complaint(Finding(show_bytes(self._sent), what, self._so_far("closed the connection")))
+                        raise Complaint(Finding(self.sent, what, self._so_far("closed the connection")))
                     if not self._read_until(deadline):
                         seconds = timeout or self.timeout
                         got = self._so_far(f"sent nothing more within {seconds:g} s")
-                        raise Complaint(Finding(show_bytes(self._sent), what, got), Verdict.TIMEOUT)
+                        raise Complaint(Finding(self.sent, what, got), Verdict.TIMEOUT)
 
     def reply_or_end(self, method: str = "GET", timeout: float | None = None) -> HttpReply | None:
         """The next answer, or None when the server closes without one."""
@@ -107,7 +119,7 @@ class Connection:
         while not self._buffer and not self._ended:
             if not self._read_until(deadline):
                 got = f"neither within {timeout or self.timeout:g} s"
-                raise Complaint(Finding(show_bytes(self._sent), "an answer or a close", got), Verdict.TIMEOUT)
+                raise Complaint(Finding(self.sent, "an answer or a close", got), Verdict.TIMEOUT)
         return self.reply(method, timeout) if self._buffer else None
 
     def interim(self, timeout: float | None = None) -> HttpReply:
@@ -117,7 +129,7 @@ class Connection:
             if isinstance(parsed, Malformed) or self._ended or not self._read_until(deadline):
                 return self.reply(timeout=0.001)
         self._take(parsed)
-        return replace(parsed, sent=show_bytes(self._sent))
+        return replace(parsed, sent=self.sent)
 
     def rest(self, timeout: float | None = None) -> bytes:
         """Everything up to the server's close (or reset). Complaint when it does not close."""
@@ -125,7 +137,7 @@ class Connection:
         while not self._ended:
             if not self._read_until(deadline):
                 got = self._so_far(f"left the connection open for {timeout or self.timeout:g} s")
-                raise Complaint(Finding(show_bytes(self._sent), "the connection is closed", got), Verdict.TIMEOUT)
+                raise Complaint(Finding(self.sent, "the connection is closed", got), Verdict.TIMEOUT)
         return self._buffer
 
     def is_open(self, seconds: float) -> bool:
