@@ -27,15 +27,13 @@ PAUSE = 0.003  # between the pieces of a request that is sent in cuts: long enou
 class Connection:
     """A client. Times are in seconds; `timeout` bounds each method."""
 
-    def __init__(self, port: int, timeout: float, receive_buffer: int = 0) -> None:
+    def __init__(self, port: int, timeout: float) -> None:
         self.timeout = timeout
         self._shown: list[str] = []
         self._buffer = b""
         self._ended = False
         self._reset = False
         self._socket = socket.socket()
-        if receive_buffer:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(timeout)
         try:
             self._socket.connect(("127.0.0.1", port))

@@ -155,10 +155,10 @@ class SocketTarget:
             pass  # something is there; the checks will say what it does
         return True
 
-    def connect(self, receive_buffer: int = 0) -> Connection:
-        """A new client; with `receive_buffer` (bytes) its system takes in little before it is read."""
+    def connect(self) -> Connection:
+        """A new client."""
         self.start()
-        return Connection(self.port, self.timeout, receive_buffer)
+        return Connection(self.port, self.timeout)
 
     def exchange(
         self,
