@@ -380,7 +380,7 @@ def is_form(content_type: str) -> bool:
 
     Given    CONTENT_TYPE, "" when there is none.
     Returns  True for FORM_TYPE in any mix of upper and lower case, with or without parameters after
-             a ";". False for everything else.
+             a ";" (spaces around the ";" do not matter). False for everything else.
 
     is_form("Application/X-WWW-Form-URLencoded; charset=UTF-8") -> True
     is_form("application/json") -> False
