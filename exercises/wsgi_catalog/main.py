@@ -139,6 +139,16 @@ def find_route(path: str) -> tuple[str, int | None]:
     raise NotImplementedError("step hello: find_route() is yours to write")
 
 
+def check_method(route: str, method: str) -> None:
+    """Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
+
+    Raises  HttpError with status 405 otherwise; its headers hold one pair ("Allow", "GET, HEAD"): the
+            methods of the route, joined by a comma and a space.   RFC 9110 section 15.5.6
+    """
+    # TODO(hello): Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
+    raise NotImplementedError("step hello: check_method() is yours to write")
+
+
 def field_html(name: str, label: str, value: str, message: str = "") -> str:
     """Write one field of a form: a label, an input of that name holding value, the message if there is one.
 
@@ -173,7 +183,7 @@ def create_application(db: str, seed: str | None = None) -> Application:
     raise NotImplementedError("step hello: create_application() is yours to write")
 
 
-# ------------------------------ choose: HTML or JSON, and which methods
+# ------------------------------ negotiate: HTML or JSON
 
 
 def negotiate(accept: str) -> str:
@@ -188,16 +198,6 @@ def negotiate(accept: str) -> str:
     """
     # TODO(negotiate): Choose between "text/html" and "application/json" by the Accept header.   RFC 9110 section 1...
     raise NotImplementedError("step negotiate: negotiate() is yours to write")
-
-
-def check_method(route: str, method: str) -> None:
-    """Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
-
-    Raises  HttpError with status 405 otherwise; its headers hold one pair ("Allow", "GET, HEAD"): the
-            methods of the route, joined by a comma and a space.   RFC 9110 section 15.5.6
-    """
-    # TODO(negotiate): Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
-    raise NotImplementedError("step negotiate: check_method() is yours to write")
 
 
 # ------------------------------ shelf: a file that is always whole

@@ -145,6 +145,17 @@ def find_route(path: str) -> tuple[str, int | None]:
     return "book", int(number[1])
 
 
+def check_method(route: str, method: str) -> None:
+    """Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
+
+    Raises  HttpError with status 405 otherwise; its headers hold one pair ("Allow", "GET, HEAD"): the
+            methods of the route, joined by a comma and a space.   RFC 9110 section 15.5.6
+    """
+    if method not in METHODS[route]:
+        allowed = ", ".join(METHODS[route])
+        raise HttpError(405, f"This page answers {allowed} only.", [("Allow", allowed)])
+
+
 def field_html(name: str, label: str, value: str, message: str = "") -> str:
     """Write one field of a form: a label, an input of that name holding value, the message if there is one.
 
@@ -185,7 +196,7 @@ def create_application(db: str, seed: str | None = None) -> Application:
     return catch_errors(Site(Path(db), Path(seed) if seed else None))
 
 
-# ------------------------------ choose: HTML or JSON, and which methods
+# ------------------------------ negotiate: HTML or JSON
 
 
 def negotiate(accept: str) -> str:
@@ -214,17 +225,6 @@ def negotiate(accept: str) -> str:
         return next((weights[item] for item in ranges if item in weights), 0.0)
 
     return JSON if weight_of(JSON) > weight_of(HTML) else HTML
-
-
-def check_method(route: str, method: str) -> None:
-    """Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
-
-    Raises  HttpError with status 405 otherwise; its headers hold one pair ("Allow", "GET, HEAD"): the
-            methods of the route, joined by a comma and a space.   RFC 9110 section 15.5.6
-    """
-    if method not in METHODS[route]:
-        allowed = ", ".join(METHODS[route])
-        raise HttpError(405, f"This page answers {allowed} only.", [("Allow", allowed)])
 
 
 # ------------------------------ shelf: a file that is always whole

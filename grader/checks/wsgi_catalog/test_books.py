@@ -205,18 +205,6 @@ def test_a_number_without_a_book(wsgi: WsgiTarget, folder: Path) -> None:
         error_of(program)
 
 
-@check("books/vary", points=1, source="RFC 9110 section 12.5.5", needs=("books/html",))
-def test_caches_are_told(wsgi: WsgiTarget, folder: Path) -> None:
-    """/books, /books/search and /books/N say Vary: Accept, so that no cache gives a person the JSON."""
-    app = reading(wsgi, folder).app
-    for path, query in (("/books", ""), ("/books/search", "year=1605"), ("/books/1", "")):
-        for reply in (app.get(path, query), app.get_json(path, query)):
-            fields = {name.strip().lower() for value in reply.headers.get_all("Vary") for name in value.split(",")}
-            expect(reply).that(
-                bool(fields & {"accept", "*"}), expected="Vary: Accept", got=f"Vary: {', '.join(fields)}"
-            )
-
-
 @check("books/mounted", points=1, source="PEP 3333, URL Reconstruction", needs=("books/html",))
 def test_a_mounted_list_links_to_its_own(wsgi: WsgiTarget, folder: Path) -> None:
     """Mounted elsewhere, the links of the list and of the book begin with SCRIPT_NAME."""

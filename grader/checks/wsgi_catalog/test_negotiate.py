@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from grader.checks.wsgi_catalog.pages import read_page
 from grader.checks.wsgi_catalog.shelves import error_of, reading
-from grader.checks.wsgi_catalog.test_hello import NO_PAGES
+from grader.checks.wsgi_catalog.test_hello import ALL_METHODS, METHODS, NO_PAGES
 from grader.engine import check, expect, fuzz
 from grader.engine.alphabets import any_text
 from grader.target.function import Module
@@ -41,14 +41,6 @@ BROKEN = (
     (",, application/json ,", JSON),
     ("text/html;q=high, application/json;q=0.1", JSON),
 )
-METHODS = {
-    "home": ("/", {"GET", "HEAD"}),
-    "books": ("/books", {"GET", "HEAD", "POST"}),
-    "search": ("/books/search", {"GET", "HEAD"}),
-    "new": ("/books/new", {"GET", "HEAD"}),
-    "book": ("/books/1", {"GET", "HEAD", "DELETE"}),
-}
-ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW", "get")
 
 
 @check("negotiate/examples", points=1, source="RFC 9110 section 12.5.1")
@@ -86,23 +78,6 @@ def test_a_weight_that_cannot_be_read_does_not_count(module: Module) -> None:
     """A part with a weight that cannot be read is left out, and the rest still counts."""
     for accept, wanted in BROKEN:
         expect(module.call("negotiate", accept)).returns(wanted)
-
-
-@check("negotiate/method", points=1, source="RFC 9110 section 15.5.6")
-def test_a_method_that_is_not_listed_is_refused(module: Module) -> None:
-    """check_method() returns None for a method of the route, else raises HttpError 405 with Allow."""
-    for route, (_, allowed) in METHODS.items():
-        for method in ALL_METHODS:
-            called = module.call("check_method", route, method)
-            if method in allowed:
-                expect(called).returns(None)
-                continue
-            expect(called).raises("HttpError", status=405)
-            headers = (getattr(called, "attrs", None) or {}).get("headers")
-            names = {name.strip() for pair in headers or () if pair[0] == "Allow" for name in pair[1].split(",")}
-            expect.that(
-                names == allowed, expected=f"Allow with {', '.join(sorted(allowed))}", got=f"headers {headers!r}"
-            )
 
 
 @check("negotiate/not-found", points=1, source="kit rule", needs=("hello/home",))

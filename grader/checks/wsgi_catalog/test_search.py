@@ -238,3 +238,27 @@ def test_any_query_at_all_is_answered(wsgi: WsgiTarget, folder: Path, query: str
         expect(app.get(path, field + query)).status(200, 400, 404).body_lacks(b"Traceback")
     expect(app.get("/books/search", QUERY_STRING=None)).status(400)
     expect(app.get("/books", QUERY_STRING=None)).status(200)
+
+
+@check("search/vary", points=1, source="RFC 9110 section 12.5.5", needs=("search/title",))
+def test_caches_are_told(wsgi: WsgiTarget, folder: Path) -> None:
+    """/books, /books/search and /books/N say Vary: Accept, so that no cache gives a person the JSON."""
+    app = reading(wsgi, folder).app
+    for path, query in (("/books", ""), ("/books/search", "year=1605"), ("/books/1", "")):
+        for reply in (app.get(path, query), app.get_json(path, query)):
+            fields = {name.strip().lower() for value in reply.headers.get_all("Vary") for name in value.split(",")}
+            expect(reply).that(
+                bool(fields & {"accept", "*"}), expected="Vary: Accept", got=f"Vary: {', '.join(fields)}"
+            )
+
+
+@check("search/length", points=1, source="RFC 9110 section 8.6", needs=("search/html",))
+def test_content_length_counts_bytes(wsgi: WsgiTarget, folder: Path) -> None:
+    """Content-Length, where it is sent, is the number of bytes of the body; for HEAD that of GET."""
+    app = reading(wsgi, folder).app
+    for path, query in (("/", ""), ("/books/search", "title=%E4%B8%89&year=x"), ("/\u4e09", "")):
+        got = app.get(path, query)
+        for reply in (got, app.head(path, query)):
+            lengths = reply.headers.get_all("Content-Length")
+            good = lengths in ([], [str(len(got.body))])
+            expect(reply).that(good, expected=f"Content-Length: {len(got.body)}, or none", got=f"{', '.join(lengths)}")

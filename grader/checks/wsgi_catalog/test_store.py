@@ -27,6 +27,7 @@ from grader.checks.wsgi_catalog.shelves import (
     write_seed,
 )
 from grader.engine import check, expect, fuzz
+from grader.model import Complaint, Verdict
 from grader.target.site import RunningSite, SiteReply, SiteTarget
 from grader.target.wsgi import JSON_TYPE, WsgiRequest, WsgiTarget
 
@@ -163,9 +164,17 @@ def test_a_write_that_fails_loses_nothing(wsgi: WsgiTarget, folder: Path) -> Non
     size = shelf.db.stat().st_size
     fields = b'{"title": "One too many", "author": "Somebody", "year": 2001}'
     meta = (("CONTENT_TYPE", JSON_TYPE),)
-    reply = shelf.app.request(WsgiRequest("POST", "/books", body=fields, meta=meta, file_limit=size))
-    expect(reply).status(201, 500, 503, 507)
-    if reply.status == 201:
+    request = WsgiRequest("POST", "/books", body=fields, meta=meta, file_limit=size)
+    try:
+        reply = shelf.app.request(request)
+    except Complaint as complaint:
+        # Without catch_errors() it is the server that makes a 500 of the exception. A stub, a hang or a crash is none.
+        if complaint.verdict is not Verdict.FAILED:
+            raise
+        reply = None
+    if reply is not None:
+        expect(reply).status(201, 500, 503, 507)
+    if reply is not None and reply.status == 201:
         shelf.books[number_of(reply)] = book("One too many", "Somebody", 2001)
     shelf.app = shelf.app.reopen()
     expect_shelf(shelf)
