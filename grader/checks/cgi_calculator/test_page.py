@@ -70,11 +70,11 @@ def test_a_visitor_gets_a_form(cgi: CgiTarget) -> None:
 
 @check("page/content-type", points=1, source="RFC 3875 section 6.3.1")
 def test_the_page_is_sent_as_html(cgi: CgiTarget) -> None:
-    """Content-Type is text/html with the charset utf-8, and is there once, with an error as well."""
-    for reply in cgi.run_all([CgiRequest(), CgiRequest(query="user=%zz")]):
-        expect(reply).header_that("Content-Type", is_html_in_utf_8, "text/html; charset=utf-8")
-        types = reply.headers.get_all("Content-Type")
-        expect(reply).that(len(types) == 1, expected="one Content-Type field", got=f"{len(types)}: {', '.join(types)}")
+    """Content-Type is text/html with the charset utf-8, and is there once."""
+    reply = cgi.get()
+    expect(reply).header_that("Content-Type", is_html_in_utf_8, "text/html; charset=utf-8")
+    types = reply.headers.get_all("Content-Type")
+    expect(reply).that(len(types) == 1, expected="one Content-Type field", got=f"{len(types)}: {', '.join(types)}")
 
 
 @check("page/document", points=1, source="kit rule")
@@ -116,8 +116,7 @@ def test_the_form_has_its_fields(cgi: CgiTarget) -> None:
 @check("page/arrival", points=1, source="kit rule", needs=("page/hello",))
 def test_an_empty_form_claims_nothing(cgi: CgiTarget) -> None:
     """Somebody who has just arrived gets status 200, and sees neither a result nor an error."""
-    for reply in cgi.run_all([CgiRequest(query=text) for text in ("", "&&", "user=Ann")]):
-        expect_arrival(reply)
+    expect_arrival(cgi.get())
 
 
 @check("page/bare", points=1, source="kit rule")

@@ -67,3 +67,4 @@ def test_strangers_get_an_answer(cgi: CgiTarget, queries: list[str], bodies: lis
     requests = [CgiRequest(query=query) for query in queries] + [post_request(body) for body in bodies]
     for reply in cgi.run_all(requests):
         expect(reply).status(200, 400).body_lacks("Traceback (most recent call last)")
+        expect(reply).header_that("Content-Type", lambda value: value.lower().startswith("text/html"), "text/html")
