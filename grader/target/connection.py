@@ -17,11 +17,13 @@ from itertools import pairwise
 
 from grader.model import Complaint, Finding, Verdict
 from grader.target.http1 import HttpReply, Malformed, NeedMore, take_reply
+from grader.target.listening import unread
 from grader.target.transcript import TRANSCRIPT, offset_shown, show_bytes
 
 PIECE = 1 << 16
 MANY_PIECES = 6  # more are counted, not shown one by one
-PAUSE = 0.003  # between the pieces of a request that is sent in cuts: long enough that they mostly arrive apart
+PAUSE = 0.001  # between the pieces of a request that is sent in cuts
+AT_MOST = 0.25  # for a server that does not read
 
 
 class Connection:
@@ -29,6 +31,7 @@ class Connection:
 
     def __init__(self, port: int, timeout: float) -> None:
         self.timeout = timeout
+        self._port = port
         self._shown: list[str] = []
         self._buffer = b""
         self._ended = False
@@ -65,7 +68,7 @@ class Connection:
         TRANSCRIPT.sent(shown)
         for number, piece in enumerate(pieces):
             if number:
-                self._read_for(pause)
+                self._let_it_read(pause)
             self._write(memoryview(piece))
         return self
 
@@ -186,6 +189,15 @@ class Connection:
         deadline = time.monotonic() + seconds
         while not self._ended and self._read_until(deadline):
             pass
+
+    def _let_it_read(self, pause: float) -> None:
+        """Wait until the server has read what was sent, where the system tells: so pieces really arrive apart."""
+        deadline = time.monotonic() + AT_MOST
+        self._read_for(pause)
+        while not self._ended and time.monotonic() < deadline:
+            if not unread(self._port, self._socket.getsockname()[1]):
+                return
+            self._read_for(pause)
 
     def _read_until(self, deadline: float) -> bool:
         """Wait for bytes or the end; False when the deadline came first."""

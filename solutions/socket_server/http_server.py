@@ -858,7 +858,8 @@ class _Loop:
                     self.proceed(key.data)
                 elif key.fileobj is self.listener:
                     self.accept()
-                elif not self.stopping:
+                else:
+                    self.bell.recv(PIECE)
                     self.listen(False)
                     self.stopping = True
                     self.listener.close()
