@@ -158,7 +158,13 @@ class SocketTarget:
     def connect(self) -> Connection:
         """A new client."""
         self.start()
-        return Connection(self.port, self.timeout)
+        try:
+            return Connection(self.port, self.timeout)
+        except Complaint:
+            # A crash takes a moment to become an exit status; if it is one, say so.
+            if self._child is not None and self._child.wait(time.monotonic() + 0.5) is not None:
+                self.check_alive()
+            raise
 
     def exchange(
         self,

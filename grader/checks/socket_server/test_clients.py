@@ -66,13 +66,14 @@ def test_every_request_is_logged(fresh_server: SocketTarget) -> None:
 
 @check("clients/silent", points=1, source="kit rule", needs=("serve/file",))
 def test_a_silent_client_holds_up_nobody(server: SocketTarget) -> None:
-    """While some clients are connected and silent, others are served."""
+    """While some clients are connected and silent, others are served; also when they leave without a word."""
     with contextlib.ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(server.connect())
         stack.enter_context(server.connect()).send(b"GET /notes.txt HTTP/1.1\r\nHos")
         for _ in range(3):
             serves(server)
+    serves(server)
 
 
 @check("clients/slow-reader", points=1, source="kit rule", needs=("serve/large",))
@@ -133,6 +134,7 @@ def _trickle(client: Connection) -> None:
     share=0.4,
     raw=st.binary(min_size=1, max_size=80)
     | st.binary(max_size=20).map(lambda some: b"GET /notes.txt HTTP/1.1\r\nHost: a\r\n" + some + b"\r\n\r\n")
+    | st.binary(max_size=20).map(lambda some: b"GET /" + some + b" HTTP/1.1\r\nHost: a\r\n\r\n")
     | st.binary(max_size=20).map(
         lambda some: b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + some
     ),
