@@ -1,12 +1,15 @@
-"""Reader threads for a child's pipes. Threads, because `select` knows no pipes on Windows.
+"""Readers of a child's pipes. All keep a bounded amount, and none waits beyond its deadline.
 
-Both always keep reading, so a child never blocks on a full pipe, and both keep a bounded amount.
+Drain and Lines read in a thread and never stop reading, so a child never blocks on a full pipe. Replies reads when it
+is asked to, which costs half as much: for a child that speaks when it is spoken to.
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import select
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -62,11 +65,15 @@ class Drain:
 
 
 class Lines:
-    """Reads lines from a descriptor into a queue. A line longer than `limit` bytes ends the stream."""
+    """Reads lines from a descriptor into a queue. A line longer than `limit` bytes ends the stream.
+
+    At most `limit` bytes wait in the queue; while it is full, further lines are lost.
+    """
 
     def __init__(self, descriptor: int, limit: int) -> None:
         self._descriptor, self._limit = descriptor, limit
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._put = self._taken = 0  # bytes; each has one writer, so neither needs a lock
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -75,7 +82,9 @@ class Lines:
         while chunk := _read_some(self._descriptor):
             *lines, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
             for line in lines:
-                self._queue.put(line)
+                if self._put - self._taken <= self._limit:
+                    self._put += len(line) + 1
+                    self._queue.put(line)
             if len(rest) > self._limit:
                 break
         self._queue.put(None)
@@ -84,9 +93,57 @@ class Lines:
     def next(self, deadline: float) -> bytes | None:
         """The next line, or None at the end of the stream. Raises TimeoutError at the deadline (time.monotonic)."""
         try:
-            return self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            line = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             raise TimeoutError from None
+        self._taken += 0 if line is None else len(line) + 1
+        return line
+
+    def close(self) -> None:
+        """Nothing to do: the reading thread ends with the stream."""
+
+
+class Replies:
+    """The same lines, read by whoever asks for one. Not on Windows, where pipes cannot be waited for."""
+
+    def __init__(self, descriptor: int, limit: int) -> None:
+        self._descriptor, self._limit = descriptor, limit
+        self._read = bytearray()
+        self._open = True
+
+    def next(self, deadline: float) -> bytes | None:
+        """The next line, or None at the end of the stream. Raises TimeoutError at the deadline (time.monotonic)."""
+        searched = 0
+        while (end := self._read.find(b"\n", searched)) < 0:
+            searched = len(self._read)
+            chunk = self._receive(deadline) if searched <= self._limit else b""
+            if not chunk:
+                self.close()
+                return None
+            self._read += chunk
+        line = bytes(self._read[:end])
+        del self._read[: end + 1]
+        return line
+
+    def _receive(self, deadline: float) -> bytes:
+        if not self._open or sys.platform == "win32":
+            return b""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        return _read_some(self._descriptor)
+
+    def close(self) -> None:
+        """Give the descriptor back. Safe to call twice."""
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)
+
+
+def replies(descriptor: int, limit: int) -> Lines | Replies:
+    """The cheapest reader of lines that this system has, for a child that speaks when it is spoken to."""
+    return Lines(descriptor, limit) if sys.platform == "win32" else Replies(descriptor, limit)
 
 
 def _read_some(descriptor: int) -> bytes:

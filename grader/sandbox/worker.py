@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.sandbox.child import plain
-from grader.sandbox.pipes import Lines
+from grader.sandbox.pipes import Lines, Replies, replies
 from grader.sandbox.policy import CHILD_CODE, Policy
 from grader.sandbox.spawn import Child, Site, describe_exit
 
@@ -72,7 +72,7 @@ class Worker:
     def __init__(self, site: Site, main: str, policy: Policy, module_name: str = "submission") -> None:
         self._site, self._main, self._policy, self._name = site, site.submission / main, policy, module_name
         self._child: Child | None = None
-        self._lines: Lines | None = None
+        self._lines: Lines | Replies | None = None
         self._stdin = -1
         self._refused: Answer | None = None
 
@@ -92,7 +92,7 @@ class Worker:
             pipe_stdin=True,
         )
         self._child, self._stdin = child, child.take_stdin()
-        self._lines = Lines(child.take_stdout(), MAX_LINE)
+        self._lines = replies(child.take_stdout(), MAX_LINE)
         answer = self._read(IMPORT_SECONDS)
         if not isinstance(answer, Returned):
             self.close()
@@ -148,6 +148,9 @@ class Worker:
             with contextlib.suppress(OSError):
                 os.close(self._stdin)
             self._stdin = -1
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
         if self._child is not None:
             self._child.end()
             self._child = None

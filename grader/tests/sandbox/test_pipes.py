@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import pytest
 
-from grader.sandbox.pipes import Drain, Lines
+from grader.sandbox.pipes import Drain, Lines, Replies
+
+Reader = type[Lines] | type[Replies]
+windows = sys.platform == "win32"
+both = pytest.mark.parametrize(
+    "reader",
+    [Lines, pytest.param(Replies, marks=pytest.mark.skipif(windows, reason="pipes cannot be waited for there"))],
+)
 
 
 def soon() -> float:
@@ -62,14 +70,16 @@ def test_who_watches_gets_everything() -> None:
     assert b"".join(pieces) == b"abcdefgh"
 
 
-def test_lines_come_one_by_one_then_the_end() -> None:
-    lines = Lines(filled(b"one\n\ntwo\nunfinished"), 100)
+@both
+def test_lines_come_one_by_one_then_the_end(reader: Reader) -> None:
+    lines = reader(filled(b"one\n\ntwo\nunfinished"), 100)
     assert [lines.next(soon()) for _ in range(4)] == [b"one", b"", b"two", None]
 
 
-def test_a_line_in_pieces_is_put_together() -> None:
+@both
+def test_a_line_in_pieces_is_put_together(reader: Reader) -> None:
     reading, writing = os.pipe()
-    lines = Lines(reading, 100)
+    lines = reader(reading, 100)
     os.write(writing, b"on")
     with pytest.raises(TimeoutError):
         lines.next(time.monotonic() + 0.05)
@@ -80,9 +90,30 @@ def test_a_line_in_pieces_is_put_together() -> None:
     assert [lines.next(soon()), lines.next(soon())] == [b"two", None]
 
 
-def test_a_line_without_end_ends_the_stream() -> None:
+@both
+def test_a_line_without_end_ends_the_stream(reader: Reader) -> None:
     reading, writing = os.pipe()
-    lines = Lines(reading, 1000)
+    lines = reader(reading, 1000)
     os.write(writing, b"x" * 1001)
     assert lines.next(soon()) is None
     os.close(writing)
+    lines.close()
+
+
+@both
+def test_the_end_is_told_again_and_again(reader: Reader) -> None:
+    lines = reader(filled(b"one\n"), 100)
+    assert [lines.next(soon()), lines.next(soon())] == [b"one", None]
+    lines.close()
+    lines.close()
+
+
+def test_lines_that_nobody_takes_do_not_pile_up() -> None:
+    reading, writing = os.pipe()
+    lines = Lines(reading, 1000)
+    for _ in range(300):
+        os.write(writing, b"x" * 99 + b"\n")
+    os.close(writing)
+    lines._thread.join(5)
+    kept = list(iter(lambda: lines.next(soon()), None))
+    assert 10 <= len(kept) < 20
