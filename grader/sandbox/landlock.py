@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import stat
 import struct
 import sys
 from pathlib import Path
@@ -62,9 +63,9 @@ def create_ruleset(read: tuple[Path, ...], write: tuple[Path, ...], ports: tuple
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "landlock_create_ruleset")
     try:
-        for path in [*map(Path, SYSTEM_READ), *read]:
+        for path in [*SYSTEM_READ, *map(str, read)]:
             _allow_path(libc, ruleset, path, READ & handled_fs)
-        for path in [*map(Path, SYSTEM_WRITE), *write]:
+        for path in [*SYSTEM_WRITE, *map(str, write)]:
             _allow_path(libc, ruleset, path, handled_fs)
         for port in (ports or ()) if handled_net else ():
             _add_rule(libc, ruleset, RULE_NET_PORT, struct.pack("=QQ", BIND_TCP | CONNECT_TCP, port))
@@ -75,11 +76,12 @@ def create_ruleset(read: tuple[Path, ...], write: tuple[Path, ...], ports: tuple
     return ruleset
 
 
-def _allow_path(libc: ctypes.CDLL, ruleset: int, path: Path, access: int) -> None:
+def _allow_path(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
+    # Some fifty paths for each child: no detour through pathlib.
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(path, getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0))
         try:
-            rights = access if path.is_dir() else access & ON_FILES
+            rights = access if stat.S_ISDIR(os.fstat(descriptor).st_mode) else access & ON_FILES
             _add_rule(libc, ruleset, RULE_PATH_BENEATH, struct.pack("=Qi", rights, descriptor))
         finally:
             os.close(descriptor)

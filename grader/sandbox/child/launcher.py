@@ -86,30 +86,50 @@ def _limit(limits: list[list[Any]]) -> None:
 def _confine(landlock: int | None, uid: int | None) -> None:
     if sys.platform != "linux":
         raise OSError("confinement is for Linux")
-    import ctypes
+    # The package `ctypes` would take as long to import as half the interpreter's own start; its core does not.
+    import _ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    class Int(_ctypes._SimpleCData):  # type: ignore[misc, type-arg, unused-ignore]
+        _type_ = "i"
+
+    class Function(_ctypes.CFuncPtr):  # type: ignore[misc, unused-ignore]
+        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+        _restype_ = Int
+
+    class Libc:
+        _handle = _ctypes.dlopen(None, 0)  # type: ignore[arg-type, unused-ignore]
+
+    libc = Libc()
+    prctl, capset, syscall = (
+        Function((name, libc))  # type: ignore[arg-type, unused-ignore]
+        for name in ("prctl", "capset", "syscall")
+    )
 
     def must(result: int, what: str) -> None:
         if result < 0:
-            raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+            raise OSError(_ctypes.get_errno(), f"{what}: {os.strerror(_ctypes.get_errno())}")
 
     if uid is not None:
         # Root gives itself up. One capability stays, to read files only: the interpreter may be installed in a
         # folder that nobody else can enter, and what may be read is decided by the Landlock rules below.
-        must(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS")
+        must(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS")
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         mask = 1 << CAP_DAC_READ_SEARCH
-        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-        data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
-        must(libc.capset(header, data), "capset")
-        must(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0), "PR_CAP_AMBIENT")
-    must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+        header = _words(CAPABILITY_VERSION_3, 0)
+        data = _words(mask, mask, mask, 0, 0, 0)
+        must(capset(header, data), "capset")
+        must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0), "PR_CAP_AMBIENT")
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
     if landlock is not None:
-        must(libc.syscall(SYS_LANDLOCK_RESTRICT_SELF, landlock, 0), "landlock_restrict_self")
+        must(syscall(SYS_LANDLOCK_RESTRICT_SELF, landlock, 0), "landlock_restrict_self")
         os.close(landlock)
+
+
+def _words(*numbers: int) -> bytes:
+    """32-bit words as the kernel reads them."""
+    return b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
 
 
 def _run(path: str) -> None:
