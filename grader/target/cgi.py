@@ -17,6 +17,7 @@ from typing import Final
 from grader.model import Complaint, Finding, Verdict
 from grader.sandbox.pipes import Drain
 from grader.sandbox.policy import Policy
+from grader.sandbox.processes import SWEEP_SECONDS
 from grader.sandbox.spawn import Child, Site, describe_exit
 from grader.target.function import find_stub_error
 from grader.target.headers import Headers
@@ -225,7 +226,8 @@ def _feed(descriptor: int, request: CgiRequest, child: Child) -> None:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
     if request.hold_stdin:
-        child.wait(child.started + child.policy.wall)
+        # Beyond the deadline, when it is ended: an input that ends just before would let it go on.
+        child.wait(child.started + child.policy.wall + SWEEP_SECONDS)
     with contextlib.suppress(OSError):
         os.close(descriptor)
 
