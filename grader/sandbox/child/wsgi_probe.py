@@ -300,7 +300,7 @@ def two_transactions(module: Any, name: str, db: Any, number: int, book: dict[st
 
     def second() -> None:
         try:
-            inside.wait(2)
+            inside.wait(3)
             trying.set()
             with transaction(db) as tables:
                 entered.set()
@@ -312,10 +312,10 @@ def two_transactions(module: Any, name: str, db: Any, number: int, book: dict[st
     thread.start()
     with transaction(db) as tables:
         inside.set()
-        trying.wait(2)
+        trying.wait(3)
         early = entered.wait(0.06)
         tables.table("books").insert(Document(book, number))
-    thread.join(2)
+    thread.join(3)
     if failures:
         raise failures[0]
     return {"entered": early, "seen": seen[0] if seen else -1}
