@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,15 @@ def reading(wsgi: WsgiTarget, folder: Path) -> Shelf:
 def adding(wsgi: WsgiTarget, folder: Path) -> Shelf:
     """One catalog without a seed for all examples that only add."""
     return open_shelf(wsgi, folder, None)
+
+
+@contextmanager
+def file_made(path: Path) -> Iterator[None]:
+    """Around our own use of a file that the submission should have made: that it is not there is its own fault."""
+    try:
+        yield
+    except OSError as error:
+        expect.fail(expected=f"a file {path.name} that can be read", got=f"{type(error).__name__}: {error.strerror}")
 
 
 def bare(item: Book) -> Book:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.shelves import BOOKS, listing, open_shelf
+from grader.checks.wsgi_catalog.shelves import BOOKS, file_made, listing, open_shelf
 from grader.engine import check, expect, fuzz
 from grader.target.function import Module
 from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiReply, WsgiRequest, WsgiTarget, wrap
@@ -137,7 +137,8 @@ def test_a_broken_file_is_told_from_an_empty_one(wsgi: WsgiTarget, folder: Path)
     """While the database cannot be read the pages that need it are a 500, without a traceback; then they work again."""
     shelf = open_shelf(wsgi, folder)
     shelf.add(BOOKS[0])
-    whole = shelf.db.read_bytes()
+    with file_made(shelf.db):
+        whole = shelf.db.read_bytes()
     replace(shelf.db, whole[: len(whole) // 2])
     for path in ("/books", "/books/1", "/books/search?year=1605"):
         reply = shelf.app.get(*path.split("?"))
