@@ -844,7 +844,8 @@ class _Loop:
 
     def stop(self) -> None:
         """Make run() come to its end. Fit for a signal handler: it does nothing but send a byte."""
-        self.button.send(b"!")
+        with contextlib.suppress(OSError):  # the second of two signals may come too late
+            self.button.send(b"!")
 
     def run(self) -> None:
         """Serve until stop(); then let answers on their way finish, for a second at most."""
@@ -874,6 +875,10 @@ class _Loop:
                 self.listen(len(self.tasks) < MAX_CLIENTS)
         for child in list(_running):
             _kill(child)
+        for task in list(self.tasks):
+            self.close(task)
+        for thing in (self.bell, self.button, self.selector):
+            thing.close()
 
     def listen(self, wanted: bool) -> None:
         """Let new clients come, or let them wait in the backlog."""
