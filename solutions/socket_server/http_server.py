@@ -514,8 +514,9 @@ def serve_file(request: Request, file_path: str) -> Response:
             raise HttpError(status)
         fields.append(("Content-Type", media_type(file_path)))
         start, length = 0, info.st_size
-        if request.method == "GET" and if_range_holds(request.fields, tag, modified):
-            wanted = parse_range(",".join(field_values(request.fields, "range")), info.st_size)
+        ranges = field_values(request.fields, "range")
+        if ranges and request.method == "GET" and if_range_holds(request.fields, tag, modified):
+            wanted = parse_range(",".join(ranges), info.st_size)
             if wanted is not None:
                 start, length = wanted
                 status = 206
@@ -1116,6 +1117,8 @@ def check_conditions(fields: Fields, tag: str, modified: int) -> int:
     may be spread over several fields, and a tag may hold a comma. modified is in whole seconds.
     RFC 9110 section 13.2.2
     """
+    if not any(name.startswith("if-") for name, _ in fields):
+        return 200
     if_match, if_none_match = field_values(fields, "if-match"), field_values(fields, "if-none-match")
     if if_match:
         if "*" not in if_match and tag not in _TAG.findall(",".join(if_match)):
