@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import os
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +23,8 @@ from grader.judging import JudgeRun, Stop
 from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, UsageError, Verdict
 from grader.sandbox.isolation import choose_isolation
 from grader.sandbox.processes import become_subreaper
-from grader.sandbox.scratch import copy_submission
-from grader.submission import Submission, Text, find_import, look, read_main, untouched, warnings
+from grader.sandbox.scratch import copy_submission, remove_tree
+from grader.submission import Submission, Text, find_import, look, read_main, top_level_names, untouched, warnings
 
 Progress = Callable[[Outcome], None]
 
@@ -35,6 +34,7 @@ BUDGET = {"quick": 300.0, "standard": 300.0, "thorough": 1800.0}
 CHECK_SECONDS = {"quick": 60.0, "standard": 60.0, "thorough": 300.0}
 KIT = Path(__file__).resolve().parent.parent
 MAX_JUDGES = 4
+OWN_DESIGN = "A design of your own: every check on the wire passes, so the points for functions are yours as well."
 VERSIONS_OF = ("pytest", "hypothesis", "tinydb", "requests")
 
 
@@ -85,6 +85,12 @@ class _Run:
                 self.progress(outcome)
         else:
             outcomes = self._judged(selection)
+            if text.tree is not None and own_design(selection, text.tree, outcomes):
+                note = OWN_DESIGN
+                outcomes = {
+                    key: outcome if outcome.verdict is Verdict.PASSED else Outcome(outcome.check, Verdict.PASSED)
+                    for key, outcome in outcomes.items()
+                }
         finished = [_complete(self.submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
         return ExerciseCard(selection.exercise, tuple(finished), note, round(time.monotonic() - started, 3))
 
@@ -131,7 +137,7 @@ class _Run:
             finding = Finding(expected="the folder of an exercise", got=str(error))
             yield from (Outcome(check, Verdict.FAILED, finding) for check in rest)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_tree(scratch)
 
 
 def _warnings(submission: Submission, selections: tuple[Selection, ...]) -> tuple[str, ...]:
@@ -179,6 +185,26 @@ def _note(outcome: Outcome) -> str:
     if finding is None or not finding.look:
         return ""
     return f"{finding.look}: {finding.got.partition(chr(10))[0]}"
+
+
+def own_design(selection: Selection, tree: ast.Module, outcomes: dict[str, Outcome]) -> bool:
+    """Whether a program without the stub's functions has earned their points on the wire.
+
+    Function checks exist so that a step can be paid before the whole stands. A program of another structure that
+    passes every check on the wire shows the same knowledge: nothing may be lost for a design of one's own. A function
+    that is there under its name is judged as it is.
+    """
+    exercise = selection.exercise
+    wire = [check for check in exercise.checks if "module" not in check.fixtures]
+    whole = wire and len(selection.checks) == len(exercise.checks)
+    if not whole or any(outcomes[check.id].verdict is not Verdict.PASSED for check in wire):
+        return False
+    unpassed = [outcome for outcome in outcomes.values() if outcome.verdict is not Verdict.PASSED]
+    if any(outcome.verdict is Verdict.BROKEN for outcome in unpassed):
+        return False
+    open_steps = {outcome.check.step for outcome in unpassed}
+    named = {name for step in exercise.steps if step.id in open_steps for name in step.functions}
+    return bool(open_steps) and not named & top_level_names(tree)
 
 
 def _not_started(check: Check) -> Outcome:

@@ -10,6 +10,7 @@ from pathlib import Path
 from grader.model import Exercise, Finding, Step, UsageError
 
 IGNORED = ("__MACOSX",)
+MAX_MAIN = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ def read_main(submission: Submission, exercise: Exercise) -> Text:
     if path.is_symlink() or not path.is_file():
         what = "a symbolic link" if path.is_symlink() else "no such file"
         return Text(None, Finding(expected=f"the file {shown}", got=what, look=shown), missing=True)
+    if path.stat().st_size > MAX_MAIN:
+        got = f"{path.stat().st_size} bytes"
+        return Text(None, Finding(expected=f"at most {MAX_MAIN >> 20} MiB of Python", got=got, look=shown))
     try:
         return Text(ast.parse(path.read_bytes(), filename=shown))
     except SyntaxError as error:
@@ -100,6 +104,22 @@ def functions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunction
             methods = [item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))]
             found.update({f"{node.name}.{item.name}": item for item in methods})
     return found
+
+
+def top_level_names(tree: ast.Module) -> set[str]:
+    """What a module defines, assigns or imports by name at its top level, and methods as "Class.method"."""
+    names = set(functions(tree))
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                names |= {alias.asname or alias.name for alias in aliases}
+            case _:
+                pass
+    return names
 
 
 def is_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

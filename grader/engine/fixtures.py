@@ -9,8 +9,6 @@ import pytest
 
 from grader.job import Job
 from grader.model import Exercise
-from grader.sandbox.policy import child_uid
-from grader.sandbox.scratch import give_to
 from grader.sandbox.spawn import Site
 from grader.target.cgi import CgiTarget
 from grader.target.function import Module
@@ -42,7 +40,7 @@ class SubmissionFixtures:
     @pytest.fixture(scope="session")
     def webroot(self) -> Webroot:
         """This run's copy of the files that servers serve."""
-        return build_webroot(Path(self._job.kit) / "webroot", self._site.scratch / "served")
+        return build_webroot(Path(self._job.kit) / "webroot", Path(self._job.scratch) / "served")
 
     @pytest.fixture(scope="session")
     def shared_server(self, webroot: Webroot) -> Iterator[SocketTarget]:
@@ -84,8 +82,5 @@ class SubmissionFixtures:
     @pytest.fixture(scope="session")
     def folder(self) -> Path:
         """An empty folder that the submission can write to."""
-        folder = self._site.scratch / "files"
-        folder.mkdir()
-        if self._site.isolation == "landlock":
-            give_to(folder, child_uid())
-        return folder
+        assert self._site.shared is not None
+        return self._site.shared

@@ -23,6 +23,7 @@ from grader.target.transcript import TRANSCRIPT
 KIT = Path(__file__).resolve().parents[1]
 
 HANG_SECONDS = 60.0
+MAX_TEXT = 40_000  # characters of each part of a finding
 
 Emit = Callable[[str, Outcome | str], None]
 
@@ -151,10 +152,18 @@ class GradePlugin:
         """Add the reason; turn a printed traceback into frames of the student's own."""
         return replace(
             finding,
+            sent=_cut(finding.sent),
+            expected=_cut(finding.expected),
+            got=_cut(finding.got),
             why=finding.why or reason(check),
-            frames=finding.frames or own_frames(finding.output, self._folder),
-            output=tidy_output(finding.output, self._folder),
+            frames=tuple(map(_cut, finding.frames or own_frames(finding.output, self._folder))),
+            output=_cut(tidy_output(finding.output, self._folder)),
         )
+
+
+def _cut(text: str) -> str:
+    """A program chooses how long the names of its exceptions and the values of its fields are; a report does not."""
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ... {len(text) - MAX_TEXT} more characters"
 
 
 def reason(check: Check) -> str:

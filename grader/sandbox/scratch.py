@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import stat
@@ -13,6 +15,7 @@ from grader.model import KitError, UsageError
 MAX_FILE = 8 << 20
 MAX_TOTAL = 64 << 20
 MAX_FILES = 2000
+MAX_DEPTH = 20
 SKIPPED = (
     "__pycache__",
     ".git",
@@ -39,6 +42,8 @@ def copy_submission(source: Path, target: Path) -> list[str]:
         linked = [name for name in names if (here / name).is_symlink()]
         notes += [f"{_shown(here / name, source)} is a symbolic link and was not copied" for name in linked]
         names[:] = sorted(name for name in names if name not in SKIPPED and name not in linked)
+        if names and len(here.relative_to(source).parts) >= MAX_DEPTH:
+            raise UsageError(f"{source}: over {MAX_DEPTH} folders deep; is this the folder of an exercise?")
         for name in names:
             (target / here.relative_to(source) / name).mkdir(exist_ok=True)
         for name in sorted(files):
@@ -76,6 +81,36 @@ def copy_package(name: str, target: Path) -> Path:
 
 def _shown(path: Path, source: Path) -> str:
     return path.relative_to(source.parent).as_posix()
+
+
+def remove_tree(root: Path) -> None:
+    """Remove a folder in which no child runs any more, whatever its children have made of it.
+
+    Folders may be nested deeper than any path or recursion reaches, or closed to their own owner: each is opened and
+    its folders are moved up to `root` before it goes.
+    """
+    numbers = itertools.count()
+    with contextlib.suppress(OSError):
+        while folders := _remove_files(root):
+            for folder in folders:
+                for inner in _remove_files(folder):
+                    inner.rename(root / f"{root.name}-{next(numbers)}")
+                folder.rmdir()
+        root.rmdir()
+
+
+def _remove_files(folder: Path) -> list[Path]:
+    """Remove what is no folder; the folders that stay, opened."""
+    folder.chmod(0o700)
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+                folders[-1].chmod(0o700)
+            else:
+                Path(entry.path).unlink()
+    return folders
 
 
 def give_to(folder: Path, uid: int | None) -> None:

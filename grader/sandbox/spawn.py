@@ -27,7 +27,8 @@ class Site:
     """Where children of one judge run: the scratch folder, its copy of the exercise, and the isolation grade.
 
     `packages` are folders that children may import from besides the standard library (TinyDB's site-packages);
-    `refused` are modules that they may not.
+    `refused` are modules that they may not. `shared` is a folder that the judge writes into as well: it lies outside
+    `scratch`, so that no child can put a link in its place.
     """
 
     scratch: Path
@@ -35,6 +36,7 @@ class Site:
     isolation: str
     packages: tuple[Path, ...] = ()
     refused: tuple[str, ...] = ()
+    shared: Path | None = None
 
 
 class Child:
@@ -48,12 +50,14 @@ class Child:
         *,
         policy: Policy,
         cwd: Path | None = None,
+        modules: Path | None = None,
         pipe_stdin: bool = False,
         merge_output: bool = False,
         watch: Callable[[bytes], None] | None = None,
     ) -> None:
         """`merge_output` sends standard output to where the errors go; otherwise `stdout` is yours to read.
 
+        `modules` is the folder that the program may import its own modules from (its main file's).
         `watch` is given what goes to the errors as it comes, and the child's own buffers are switched off.
         """
         ruleset = _ruleset(site, policy)
@@ -64,7 +68,7 @@ class Child:
                 launch_arguments(
                     main,
                     argv,
-                    (main.parent, *site.packages),
+                    (modules or main.parent, *site.packages),
                     policy,
                     ruleset,
                     unbuffered=watch is not None,
@@ -131,8 +135,9 @@ def _detach(pipe: object) -> int:
 def _ruleset(site: Site, policy: Policy) -> int | None:
     if site.isolation != "landlock":
         return None
-    read = (*interpreter_folders(), CHILD_CODE, *site.packages, site.scratch, *policy.read)
-    return landlock.create_ruleset(read, (site.scratch, *policy.write), policy.ports)
+    own = (site.scratch,) if site.shared is None else (site.scratch, site.shared)
+    read = (*interpreter_folders(), CHILD_CODE, *site.packages, *policy.read)
+    return landlock.create_ruleset((*read, *own), (*own, *policy.write), policy.ports)
 
 
 def describe_exit(code: int) -> str:

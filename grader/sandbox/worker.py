@@ -89,6 +89,7 @@ class Worker:
             [str(self._main), str(CHILD_CODE / "plain.py"), self._name],
             policy=self._policy,
             cwd=self._main.parent,
+            modules=self._main.parent,
             pipe_stdin=True,
         )
         self._child, self._stdin = child, child.take_stdin()
@@ -123,7 +124,7 @@ class Worker:
             return self._died()
         try:
             return _parse(json.loads(line))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Died("it wrote into the pipe between worker and grader", self.output)
 
     def _died(self) -> Died:

@@ -22,6 +22,9 @@ from grader.target.transcript import TRANSCRIPT, offset_shown, show_bytes
 
 PIECE = 1 << 16
 MANY_PIECES = 6  # more are counted, not shown one by one
+MAX_INTERIM = 100
+# A server that sends without end is read for so many seconds past a deadline: what came in time may still wait here.
+OVERTIME = 0.5
 PAUSE = 0.001  # between the pieces of a request that is sent in cuts
 AT_MOST = 0.25  # for a server that does not read
 
@@ -99,6 +102,8 @@ class Connection:
                 case HttpReply(status=status) if 100 <= status < 200 and status != 101:
                     interim += (status,)
                     self._take(parsed)
+                    if len(interim) > MAX_INTERIM:
+                        raise Complaint(Finding(self.sent, "a final answer", f"{len(interim)} answers of status 1xx"))
                 case HttpReply():
                     self._take(parsed)
                     return replace(parsed, interim=interim, sent=self.sent)
@@ -201,6 +206,8 @@ class Connection:
 
     def _read_until(self, deadline: float) -> bool:
         """Wait for bytes or the end; False when the deadline came first."""
+        if time.monotonic() > deadline + OVERTIME:
+            return False
         if hasattr(socket, "TCP_QUICKACK"):
             # A server that sends head and body apart would otherwise wait 40 ms for our acknowledgement.
             with contextlib.suppress(OSError):

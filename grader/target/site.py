@@ -28,6 +28,9 @@ START_SECONDS = 10.0
 REPLY_SECONDS = 5.0
 ATTEMPTS = 3
 MAX_LINE = 1 << 16
+CHUNK = 1 << 16
+MAX_BODY = 8 << 20
+MAX_PRINTED = 200  # lines before the one with the address
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ class RunningSite:
                 self._child.errors.ended(time.monotonic() + 0.2)
                 self._not_ready("it ended" if code is None else describe_exit(code), printed, Verdict.CRASHED)
             text = line.decode("utf-8", "replace")
-            printed.append(text)
+            printed.append(text[:200])
+            if len(printed) > MAX_PRINTED:
+                self._not_ready(f"{MAX_PRINTED} other lines", printed[-20:], Verdict.FAILED)
             if f":{self.port}" in text and "http://" in text:
                 return
 
@@ -128,15 +133,25 @@ class RunningSite:
         import requests
 
         sent = f"{method} {self.url}{path}" + "".join(f"  {name}={value!r:.300}" for name, value in options.items())
+        # The timeout of requests is for each read. A server that drips, or sends 1xx without end, is ended instead.
+        late, deadline = threading.Timer(REPLY_SECONDS, self.kill), time.monotonic() + REPLY_SECONDS
+        late.start()
         with requests.Session() as session:
             session.trust_env = False  # a proxy of the environment must not get between the two
             try:
                 answer = session.request(
-                    method, self.url + path, timeout=REPLY_SECONDS, allow_redirects=False, **options
+                    method, self.url + path, timeout=REPLY_SECONDS, allow_redirects=False, stream=True, **options
                 )
+                body = _read(answer)
             except requests.RequestException as error:
-                return self._no_answer(sent, error)
-        reply = _reply(answer, sent, self._child.error_text)
+                return self._no_answer(sent, requests.Timeout() if time.monotonic() > deadline else error)
+            finally:
+                late.cancel()
+        if time.monotonic() > deadline:  # then its end is our doing, and what came is not whole
+            return self._no_answer(sent, requests.Timeout())
+        if len(body) > MAX_BODY:
+            return Complaint(Finding(sent, f"a body of at most {MAX_BODY >> 20} MiB", "more than that"))
+        reply = _reply(answer, body, sent, self._child.error_text)
         with self._lock:
             TRANSCRIPT.sent(sent)
             TRANSCRIPT.got(show_bytes(reply.raw))
@@ -148,7 +163,7 @@ class RunningSite:
         import requests
 
         code = self._child.wait(time.monotonic() + 0.2)
-        if code is not None:
+        if code is not None and not isinstance(error, requests.Timeout):
             return Complaint(Finding(sent, "an answer", describe_exit(code)), Verdict.CRASHED)
         output = self._child.error_text
         if isinstance(error, requests.Timeout):
@@ -171,9 +186,19 @@ def _command(main: Path, argv: list[str]) -> str:
     return " ".join(["python", main.name, *argv])
 
 
-def _reply(answer: requests.Response, sent: str, stderr: str) -> SiteReply:
+def _read(answer: requests.Response) -> bytes:
+    """The body, until it is longer than MAX_BODY: what comes may be endless, or small only while it is packed."""
+    body = bytearray()
+    for piece in answer.iter_content(CHUNK):
+        body += piece
+        if len(body) > MAX_BODY:
+            break
+    return bytes(body)
+
+
+def _reply(answer: requests.Response, body: bytes, sent: str, stderr: str) -> SiteReply:
     headers = Headers(answer.raw.headers.items())
     head = f"HTTP/1.{answer.raw.version % 10} {answer.status_code} {answer.reason}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in headers)
-    raw = head.encode("latin-1", "replace") + b"\r\n" + answer.content
-    return SiteReply(answer.status_code, answer.reason, headers, answer.content, raw, sent, stderr)
+    raw = head.encode("latin-1", "replace") + b"\r\n" + body
+    return SiteReply(answer.status_code, answer.reason, headers, body, raw, sent, stderr)

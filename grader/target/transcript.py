@@ -5,6 +5,8 @@ Bytes are shown escaped: printable ASCII as it is, `\r \n \t`, everything else a
 
 from __future__ import annotations
 
+import sys
+
 from grader.model import Exchange
 
 MAX_EXCHANGES = 200
@@ -28,7 +30,10 @@ def offset_shown(data: bytes, offset: int) -> int:
 
 def show_value(value: object, limit: int = MAX_SHOWN) -> str:
     """repr() of a value, cut in the middle when it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python is ready to write out
+        return f"a {type(value).__name__} with a number of more than {sys.get_int_max_str_digits()} digits"
     if len(text) <= limit:
         return text
     half = limit // 2

@@ -7,6 +7,7 @@ WsgiApp.get("/books", "page=2", HTTP_ACCEPT="application/json") -> WsgiReply
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from grader.model import Complaint, Finding, Verdict
 from grader.sandbox.policy import CHILD_CODE
+from grader.sandbox.scratch import MAX_DEPTH
 from grader.sandbox.worker import Raised
 from grader.target.function import Module, find_stub_error
 from grader.target.headers import Headers
@@ -185,8 +187,14 @@ class WsgiApp:
 
 
 def files_below(folder: Path) -> frozenset[str]:
-    """The relative paths of all files in a folder."""
-    return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The relative paths of all files in a folder, down to MAX_DEPTH folders."""
+    found = set()
+    for here, names, files in os.walk(folder):
+        inside = Path(here).relative_to(folder)
+        found |= {(inside / name).as_posix() for name in files}
+        if len(inside.parts) >= MAX_DEPTH:
+            names.clear()
+    return frozenset(found)
 
 
 def _facts(called: Any) -> dict[str, Any]:
@@ -204,12 +212,13 @@ def _reply(facts: dict[str, Any], shown: str) -> WsgiReply:
     headers = Headers((name, value) for name, value in start["headers"])
     head = "".join(f"{name}: {value}\r\n" for name, value in headers)
     oddities = list(facts["oddities"])
-    well_formed = len(code) == 3 and code.isascii() and code.isdigit() and code >= "100" and reason.strip() != ""
+    number = len(code) == 3 and code.isascii() and code.isdigit()
+    well_formed = number and code >= "100" and reason.strip() != ""
     if facts["starts"] and not well_formed:
         oddities.append(f"the status is {start['status']!r}, not three digits, a space and a reason")
     raw = f"{start['status']}\r\n{head}\r\n".encode("utf-8", "replace") + facts["body"]
     return WsgiReply(
-        status=int(code) if code.isascii() and code.isdigit() else UNKNOWN_STATUS,
+        status=int(code) if number else UNKNOWN_STATUS,
         reason=reason,
         headers=headers,
         body=facts["body"],

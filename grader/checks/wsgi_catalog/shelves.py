@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
 import json
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from grader.target.wsgi import JSON_TYPE, WsgiApp, WsgiReply, WsgiTarget
 Book = dict[str, Any]
 PER_PAGE = 20
 MAX_BODY = 65_536
+MAX_FILE = 64 << 20
+NO_DETOUR = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 def book(title: str, author: str, year: int) -> Book:
@@ -87,7 +92,7 @@ class Shelf:
 def write_seed(folder: Path, books: Iterable[Book]) -> Path:
     """A seed file in a folder that the submission can read."""
     path = folder / f"seed-{next(_numbers)}.json"
-    path.write_text(json.dumps(list(books), ensure_ascii=False), encoding="utf-8")
+    write_new(path, json.dumps(list(books), ensure_ascii=False).encode())
     return path
 
 
@@ -123,6 +128,25 @@ def file_made(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         expect.fail(expected=f"a file {path.name} that can be read", got=f"{type(error).__name__}: {error.strerror}")
+
+
+def read_made(path: Path) -> bytes:
+    """The content of a file that the submission should have made. A link or a pipe in its place is a Complaint.
+
+    The judge may read what the submission may not: to follow a link would tell it.
+    """
+    with file_made(path):
+        descriptor = os.open(path, NO_DETOUR)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            return file.read(MAX_FILE)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Make a file in a folder of the submission's: never through a link that lies there already."""
+    with file_made(path), path.open("xb") as file:
+        file.write(data)
 
 
 def bare(item: Book) -> Book:

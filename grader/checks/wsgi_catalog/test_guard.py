@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.shelves import BOOKS, file_made, listing, open_shelf
+from grader.checks.wsgi_catalog.shelves import BOOKS, file_made, listing, open_shelf, read_made, write_new
 from grader.engine import check, expect, fuzz
 from grader.target.function import Module
 from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiReply, WsgiRequest, WsgiTarget, wrap
@@ -137,8 +137,7 @@ def test_a_broken_file_is_told_from_an_empty_one(wsgi: WsgiTarget, folder: Path)
     """While the database cannot be read the pages that need it are a 500, without a traceback; then they work again."""
     shelf = open_shelf(wsgi, folder)
     shelf.add(BOOKS[0])
-    with file_made(shelf.db):
-        whole = shelf.db.read_bytes()
+    whole = read_made(shelf.db)
     replace(shelf.db, whole[: len(whole) // 2])
     for path in ("/books", "/books/1", "/books/search?year=1605"):
         reply = shelf.app.get(*path.split("?"))
@@ -157,5 +156,6 @@ def test_a_broken_file_is_told_from_an_empty_one(wsgi: WsgiTarget, folder: Path)
 def replace(path: Path, data: bytes) -> None:
     """Other content for a file, in one step, as an editor saves."""
     fresh = path.with_name("from-the-editor")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    write_new(fresh, data)
+    with file_made(fresh):
+        fresh.replace(path)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from grader.checks.wsgi_catalog.shelves import BOOKS, book, file_made, new_db, write_seed
+from grader.checks.wsgi_catalog.shelves import BOOKS, book, file_made, new_db, read_made, write_seed
 from grader.engine import check, expect
 from grader.sandbox.policy import CHILD_CODE
 from grader.target.function import Module
@@ -31,8 +31,7 @@ def test_a_file_gets_its_new_content(module: Module, folder: Path) -> None:
     path = folder / "whole.json"
     for data in (b"first", b"a second, longer content" * 500, b"3", b""):
         expect(module.call("replace_file", path, data)).returns(None)
-        with file_made(path):
-            got = path.read_bytes()
+        got = read_made(path)
         expect.that(got == data, expected=f"a file with the {len(data)} bytes {data[:30]!r}", got=f"{got[:30]!r}")
     left = sorted(item.name for item in folder.iterdir() if "whole" in item.name)
     expect.that(left == [path.name], expected=f"{path.name} and nothing else", got=", ".join(left))
@@ -46,10 +45,11 @@ def test_the_old_file_stays_as_it_was(module: Module, folder: Path) -> None:
     """
     path, old = folder / "replaced.json", folder / "replaced-old.json"
     expect(module.call("replace_file", path, b"the old content")).returns(None)
+    read_made(path)
     with file_made(path):
         os.link(path, old)
     expect(module.call("replace_file", path, b"new")).returns(None)
-    got = old.read_bytes()
+    got = read_made(old)
     expect.that(got == b"the old content", expected="the old file holds b'the old content'", got=f"it holds {got!r}")
 
 

@@ -49,6 +49,9 @@ if __name__ == "__main__":
     print(respond(os.environ["QUERY_STRING"]), end="")
 '''
 
+# An untouched stub is recognised by its text and never run; this one is run, and earns as little.
+RUN_STUB = STUB.replace("    raise NotImplementedError", "    wanted = 'points'\n    raise NotImplementedError")
+
 
 def submit(root: Path, source: str, exercise: Exercise = TINY) -> Submission:
     """A submission whose main file is `source`."""

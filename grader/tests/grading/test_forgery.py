@@ -14,7 +14,7 @@ import pytest
 
 from grader.grade import KIT
 from grader.sandbox.isolation import landlock_holds
-from grader.tests.grading.specimens import GOOD, STUB, grade_source, grade_submission, submit, verdicts
+from grader.tests.grading.specimens import GOOD, RUN_STUB, grade_source, grade_submission, submit, verdicts
 
 WRITE_EVERYWHERE = """
 import os
@@ -77,9 +77,6 @@ TRICKS = {
     "a value nested without end": "x = []\nx.append(x)\ndef backwards(text): return x",
     "memory without end": "x = 'x' * (1 << 40)",
 }
-
-# An untouched stub is recognised by its text and never run; this one is run, and earns as little.
-RUN_STUB = STUB.replace("    raise NotImplementedError", "    wanted = 'points'\n    raise NotImplementedError")
 
 POSIX_ONLY = ("killed", "fork", "parent", "background")
 
