@@ -54,11 +54,12 @@ class Refusal:
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._modules = modules
+        self._frame = sys._getframe  # the program takes over this module's names, `sys` among them
         self._library = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  (pathlib costs 10 ms of every start)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if any(name == module or name.startswith(module + ".") for module in self._modules):
-            frame = sys._getframe(1)
+            frame = self._frame(1)
             while frame.f_back and self._passes_on(frame.f_code.co_filename):
                 frame = frame.f_back
             if not frame.f_code.co_filename.startswith(self._library):
