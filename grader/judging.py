@@ -14,8 +14,9 @@ from typing import Any
 from grader.job import Job, outcome_from_json
 from grader.model import Check, Finding, Outcome, Verdict
 from grader.sandbox.pipes import Drain, Lines
-from grader.sandbox.policy import INHERITED
+from grader.sandbox.policy import INHERITED, child_uid
 from grader.sandbox.processes import end_tree, start, wait_exit
+from grader.sandbox.scratch import remove_shared_memory
 
 MAX_EVENT = 4 << 20
 GRACE = 30.0
@@ -81,6 +82,7 @@ class JudgeRun:
         finally:
             # The children of the judge are in sessions of their own: once the judge is gone they come to us.
             end_tree(process)
+            remove_shared_memory(child_uid(process.pid))
 
     def _follow(self, process: subprocess.Popen[bytes], lines: Lines, errors: Drain) -> Iterator[Outcome]:
         at: Check | None = None

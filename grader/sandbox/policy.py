@@ -74,8 +74,11 @@ def interpreter_folders() -> tuple[Path, ...]:
     return tuple(sorted(folders | {Path(name) for name in executables}))
 
 
-def child_uid() -> int | None:
-    """The user a child becomes: one of its own where the grader is root, None (no change) elsewhere."""
+def child_uid(judge: int | None = None) -> int | None:
+    """The user that children become: one of their own where the grader is root, None (no change) elsewhere.
+
+    `judge` is the process id of the one that starts them; by default it is this process.
+    """
     if sys.platform != "linux" or os.geteuid() != 0:
         return None
-    return FIRST_UID + os.getpid() % UIDS
+    return FIRST_UID + (os.getpid() if judge is None else judge) % UIDS

@@ -99,6 +99,17 @@ def remove_tree(root: Path) -> None:
         root.rmdir()
 
 
+def remove_shared_memory(uid: int | None, folder: Path = Path("/dev/shm")) -> None:
+    """Linux: what children of a user of their own have left in shared memory, the one folder that all may write to."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir() if uid is not None else ():
+            if path.lstat().st_uid == uid:
+                if path.is_dir() and not path.is_symlink():
+                    remove_tree(path)
+                else:
+                    path.unlink()
+
+
 def _remove_files(folder: Path) -> list[Path]:
     """Remove what is no folder; the folders that stay, opened."""
     folder.chmod(0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from grader.checks.wsgi_catalog.shelves import read_made, write_new
 from grader.model import Complaint, Verdict
 from grader.sandbox.child.plain import Record
+from grader.sandbox.isolation import landlock_holds
+from grader.sandbox.policy import child_uid
 from grader.sandbox.scratch import remove_tree
 from grader.sandbox.spawn import Site
 from grader.target.function import Module
@@ -73,6 +76,15 @@ def test_folders_without_end_are_removed(tmp_path: Path, monkeypatch: pytest.Mon
     card = grade_source(tmp_path / "in", MANY_FOLDERS + RUN_STUB)
     assert not card.broken
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.skipif(child_uid() is None or not landlock_holds(), reason="needs a user of its own for the children")
+def test_nothing_is_left_in_shared_memory(tmp_path: Path) -> None:
+    left = Path("/dev/shm") / f"left-{os.getpid()}"
+    grade_source(
+        tmp_path, f"import os\nos.makedirs('{left}/inside', exist_ok=True)\nopen('{left}/file', 'w')\n" + RUN_STUB
+    )
+    assert not left.exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are for POSIX")
@@ -145,7 +157,7 @@ with socket.create_server(("127.0.0.1", port)) as listener:
         threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
 """
 ENDLESS = {
-    "drip": 'client.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\nx"); [time.sleep(0.1) or client.sendall(b"x") for _ in "x" * 99]',
+    "drip": 'client.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n"); [time.sleep(1) or client.sendall(b"x") for _ in "x" * 9]',
     "interim": 'client.sendall(b"HTTP/1.1 100 Continue\\r\\n\\r\\n" * 100)',
     "body": 'client.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n" + b"x" * 1000000); client.sendall(b"x" * 20_000_000)',
 }
