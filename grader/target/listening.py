@@ -69,6 +69,16 @@ def holdings(pid: int) -> Holdings | None:
     return Holdings(descriptors, threads, len(tree) - 1, memory)
 
 
+def command_lines(pid: int) -> list[str]:
+    """The command lines of the descendants of a process, zombies left out; [] where that cannot be known."""
+    lines = []
+    for each in _tree(pid)[1:] if sys.platform == "linux" else []:
+        with contextlib.suppress(OSError):
+            if words := Path(f"/proc/{each}/cmdline").read_bytes():
+                lines.append(words.replace(b"\0", b" ").decode("utf-8", "replace").strip())
+    return lines
+
+
 def unread(server_port: int, client_port: int) -> int | None:
     """How many bytes of a local client the server has not read yet; None where that cannot be known.
 

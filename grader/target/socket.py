@@ -21,7 +21,7 @@ from grader.sandbox.spawn import Child, Site, describe_exit
 from grader.target.connection import Connection
 from grader.target.function import find_stub_error
 from grader.target.http1 import HttpReply
-from grader.target.listening import Address, Holdings, addresses, holdings
+from grader.target.listening import Address, Holdings, addresses, command_lines, holdings
 from grader.target.transcript import TRANSCRIPT
 from grader.target.webroot import Webroot
 
@@ -212,6 +212,12 @@ class SocketTarget:
         self.start()
         assert self._child is not None
         return holdings(self._child.pid)
+
+    def command_lines(self) -> list[str]:
+        """The command lines of the processes that it has started; [] where the system does not tell."""
+        self.start()
+        assert self._child is not None
+        return command_lines(self._child.pid)
 
     def still_runs(self) -> bool:
         """Whether the process that was started last is alive. A crash needs a moment to show: ask after a reply."""

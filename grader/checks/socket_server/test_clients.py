@@ -10,7 +10,7 @@ import time
 
 from hypothesis import strategies as st
 
-from grader.checks.socket_server.wire import last, request
+from grader.checks.socket_server.wire import expect_refusal, last, request
 from grader.engine import check, expect, fuzz
 from grader.target.connection import Connection
 from grader.target.function import Module
@@ -115,7 +115,7 @@ def test_patience_ends(impatient_server: SocketTarget) -> None:
         for client in stopped:
             reply = client.reply_or_end(timeout=AT_MOST)
             if reply is not None:
-                expect(reply).status(408, 400)
+                expect_refusal(server, reply, 408, 400)
             client.rest(AT_MOST)
     serves(server)
 

@@ -99,7 +99,9 @@ def test_a_folder_without_its_slash_is_a_redirect(server: SocketTarget) -> None:
         parts = urlsplit(location)
         same = parts.netloc.partition(":")[0] in ("localhost", "127.0.0.1")
         shown = parts.path + (f"?{parts.query}" if parts.query else "")
-        expect(reply).that(same and shown == expected, expected=f"a Location field that leads to {expected}")
+        # An empty segment may stay: //docs and /docs are one folder here, under two addresses.
+        leads = shown in (expected, f"/{expected}" if target.startswith("//") else expected)
+        expect(reply).that(same and leads, expected=f"a Location field that leads to {expected}")
 
 
 @check("folders/index", points=1, source="kit rule", needs=("serve/file",))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from grader.engine import expect
+from grader.target.http1 import HttpReply
+from grader.target.socket import SocketTarget
+
 TOKEN_LETTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 VALUE_LETTERS = "\t " + VISIBLE + "".join(map(chr, range(0x80, 0x100)))
@@ -44,6 +48,20 @@ def chunked(pieces: list[bytes], extension: str = "", trailers: Fields | None = 
     chunks = [b"%x%s\r\n%s\r\n" % (len(piece), extension.encode(), piece) for piece in pieces if piece]
     end = "".join(f"{name}: {value}\r\n" for name, value in trailers or [])
     return b"".join(chunks) + b"0\r\n" + end.encode("latin-1") + b"\r\n"
+
+
+def expect_refusal(server: SocketTarget, reply: HttpReply, *allowed: int) -> None:
+    """One of these statuses for a POST to a file whose body is in some way wrong.
+
+    A server may also refuse the method before it reads any body (RFC 9110 section 15.5.6), if it always does so.
+    """
+    if reply.status != 405 or not _refuses_early(server):
+        expect(reply).status(*allowed)
+
+
+def _refuses_early(server: SocketTarget) -> bool:
+    with server.connect() as client:
+        return not client.send(request("/notes.txt", "Content-Length: 10", method="POST")).is_open(2.0)
 
 
 def percent(text: str, letters: str = "") -> str:
