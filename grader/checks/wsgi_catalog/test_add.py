@@ -197,7 +197,7 @@ def test_what_was_typed_is_still_there(wsgi: WsgiTarget, folder: Path, title: st
     expect(reply).that(not strange, expected="no tag that was typed", got=f"tags {sorted(strange)}")
 
 
-@check("add/any-text", points=2, source="kit rule", needs=("add/form", "add/json"))
+@check("add/any-text", points=1, source="kit rule", needs=("add/form", "add/json"))
 @fuzz(share=0.3, title=TITLES, author=TITLES, year=st.integers(-4000, 2100), form=st.booleans())
 def test_any_text_comes_back(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: int, form: bool) -> None:
     """Whatever is added, by form or as JSON, comes back character by character, and is shown escaped."""

@@ -109,28 +109,27 @@ def test_books_that_meet_all_conditions(
 
 
 @check("search/title", points=1, source="kit rule", needs=("books/json",))
-def test_part_of_a_title_in_any_case(wsgi: WsgiTarget, folder: Path) -> None:
-    """A part of the title is enough, upper and lower case alike by Unicode's rules: STRASSE finds Straße."""
+def test_part_of_a_title(wsgi: WsgiTarget, folder: Path) -> None:
+    """A part of the title is enough to find a book, in any script and with any sign in it."""
     app = reading(wsgi, folder).app
-    for title in (
-        "quijote",
-        "QUIJOTE",
-        "de la",
-        "GR\u00d6SSERE",
-        "gr\u00f6\u00dfer",
-        "\u039c\u0389\u0394",
-        "\u4e09",
-        "<B>",
-        "2666",
-    ):
+    for title in ("Quijote", "größere", "Μήδ", "三", "2666", "<b>B", "100% plus + m"):
         expect_found(app, numbers(title=title), title=title)
+
+
+@check("search/case", points=1, source="kit rule", needs=("search/title",))
+def test_upper_and_lower_case_are_alike(wsgi: WsgiTarget, folder: Path) -> None:
+    """Upper and lower case are alike, by Unicode's rules: str.casefold makes STRASSE and Straße the same."""
+    app = reading(wsgi, folder).app
+    for title in ("QUIJOTE", "quijote", "de LA", "GRÖSSERE", "grösser", "ΜΉΔ", "straßen", "<B>BOLD"):
+        expect_found(app, numbers(title=title), title=title)
+    expect_found(app, numbers(author="ROBERTO BOLAÑO"), author="ROBERTO BOLAÑO")
 
 
 @check("search/author-year", points=1, source="kit rule", needs=("search/title",))
 def test_author_and_year(wsgi: WsgiTarget, folder: Path) -> None:
     """The author is searched like the title; the year is the same number, not a part of it."""
     app = reading(wsgi, folder).app
-    for author in ("aichinger", "\u0395\u1f51\u03c1\u03b9", "o'brien", "A=B&C", "HAND 3"):
+    for author in ("Ilse", "\u0395\u1f51\u03c1\u03b9", "O'Brien", "A=B&C", "Hand 3"):
         expect_found(app, numbers(author=author), author=author)
     for year in (1605, 160, 16, -431, 431, 5):
         expect_found(app, numbers(year=year), year=f" {year} ")
@@ -142,10 +141,10 @@ def test_all_conditions_together(wsgi: WsgiTarget, folder: Path) -> None:
     app = reading(wsgi, folder).app
     for title in ("quijote2", "grosere", "Mhdeia"):
         expect_found(app, [], title=title)
-    expect_found(app, [1], title="o", author="cervantes", year="1605")
-    expect_found(app, [1], title="quijote", author=" ", year="1605")
-    expect_found(app, [], title="quijote", author="susanna", year="")
-    expect_found(app, [], title="quijote", author="", year="2004")
+    expect_found(app, [1], title="o", author="Cervantes", year="1605")
+    expect_found(app, [1], title="Quijote", author=" ", year="1605")
+    expect_found(app, [], title="Quijote", author="Susanna", year="")
+    expect_found(app, [], title="Quijote", author="", year="2004")
     expect_found(app, numbers(author="Aichinger"), title="", author="  Aichinger ", year="")
 
 
@@ -196,7 +195,7 @@ def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> 
     """The links to the next and the previous page keep the conditions."""
     books = [book(f"A & B {number}", "C+D \u00e9", 1000 + number % 2) for number in range(90)]
     app = open_shelf(wsgi, folder, books).app
-    address: str | None = "/books/search?" + urlencode({"title": "a & b", "author": "c+D \u00c9", "year": "1001"})
+    address: str | None = "/books/search?" + urlencode({"title": "A & B", "author": "C+D \u00e9", "year": "1001"})
     seen: list[str] = []
     for relation in ("next", "next", "prev"):
         path, _, query = (address or "").partition("?")

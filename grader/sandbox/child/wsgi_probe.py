@@ -10,7 +10,6 @@ import contextlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -185,15 +184,19 @@ def request(
     environ = environ_of(variables, source, errors)
     server = Server()
     facts: dict[str, Any] = {"waited": False, "referee": ""}
+    complaints: list[str] = []
     try:
-        with _file_limit(options.get("file_limit")):
-            server.run(_validated(application) if options.get("validate") else application, environ, None)
+        with (
+            _file_limit(options.get("file_limit")),
+            _referee(complaints if options.get("validate") else None) as watched,
+        ):
+            server.run(watched(application), environ, None)
     except WouldWaitForEver:
         facts["waited"] = True
-    except AssertionError as error:
-        if not options.get("validate"):
+    except AssertionError:
+        if not complaints:
             raise
-        facts["referee"] = str(error) or traceback.format_exc().splitlines()[-2].strip()
+    facts["referee"] = complaints[0] if complaints else ""
     return {
         **server.facts(),
         **facts,
@@ -203,10 +206,30 @@ def request(
     }
 
 
-def _validated(application: Callable[..., Any]) -> Callable[..., Any]:
-    from wsgiref.validate import validator
+@contextlib.contextmanager
+def _referee(complaints: list[str] | None) -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    """What puts wsgiref.validate around an application, for None nothing.
 
-    return validator(application)
+    Its complaints are noted as they are made: an application that catches exceptions catches the referee's too.
+    """
+    if complaints is None:
+        yield lambda application: application
+        return
+    import wsgiref.validate
+
+    validate: Any = wsgiref.validate
+    original = validate.assert_
+
+    def noted(holds: object, *arguments: object) -> None:
+        if not holds:
+            complaints.append(str(arguments[0]) if arguments else "a rule of PEP 3333 is broken")
+        original(holds, *arguments)
+
+    validate.assert_ = noted
+    try:
+        yield validate.validator
+    finally:
+        validate.assert_ = original
 
 
 @contextlib.contextmanager
