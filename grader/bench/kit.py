@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -131,6 +132,7 @@ def main() -> int:
                 print(f"stopped after {number} rounds: the limit of {options.limit:g} s was reached")
                 break
             facts |= one_round(samples, inside)
+    print(surroundings())
     for fact in sorted(facts):
         print(fact)
     print(table(samples))
@@ -141,6 +143,16 @@ def main() -> int:
         data = {name: {"wall": samples.wall(name), "cpu": samples.cpu(name)} for name in samples.names}
         options.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     return 0 if all(goals.values()) else 1
+
+
+def surroundings() -> str:
+    """The machine, and how busy it is: with more to do than it has processors, wall times mean little."""
+    processors = os.cpu_count() or 1
+    if sys.platform == "win32":
+        return f"{processors} processors"
+    load = os.getloadavg()[0]
+    busy = "; busy with other things, trust no wall time below" if load > processors + 1 else ""
+    return f"{processors} processors, load {load:.1f}{busy}"
 
 
 def one_round(samples: Samples, inside: kit_inside.Bench) -> set[str]:
