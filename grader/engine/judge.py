@@ -14,7 +14,7 @@ from typing import Any
 
 UNUSED_PLUGINS = (
     "cacheprovider", "doctest", "faulthandler", "junitxml", "logging", "nose", "pastebin", "recwarn",
-    "setuponly", "setupplan", "stepwise", "unittest", "warnings",
+    "setuponly", "setupplan", "stepwise", "threadexception", "unittest", "unraisableexception", "warnings",
 )  # fmt: skip
 
 
