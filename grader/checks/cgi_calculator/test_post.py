@@ -8,7 +8,7 @@ from grader.engine import check, expect
 from grader.target.cgi import FORM_TYPE, OMIT, CgiTarget, post_request
 from grader.target.function import Module
 
-FORM = form("sub", "11", "7")
+FORM = form("add", "11", "7")
 BAD_LENGTHS = ("-1", "+33", "3_3", "ten", "33.0", "0x21", "33 33", "\uff13")
 LIMIT = 8192
 
@@ -51,13 +51,13 @@ def test_the_length_is_judged(module: Module) -> None:
 @check("post/form", points=2, source="kit rule")
 def test_a_posted_form_is_answered(cgi: CgiTarget) -> None:
     """A form in the body gets the same answer as in the query string."""
-    expect_result(cgi.post(form("sub", "10", "2.5", user="Ann")), "7.5")
+    expect_result(cgi.post(form("add", "10", "2.5", user="Ann")), "12.5")
 
 
 @check("post/open-input", points=2, source="RFC 3875 section 4.2", needs=("post/form",))
 def test_the_end_of_the_input_is_not_waited_for(cgi: CgiTarget) -> None:
     """The program answers while standard input is still open: it reads CONTENT_LENGTH bytes, not to the end."""
-    expect_result(cgi.post(FORM, hold_stdin=True), "4")
+    expect_result(cgi.post(FORM, hold_stdin=True), "18")
 
 
 @check("post/rest", points=1, source="RFC 3875 section 4.2", needs=("post/form",))
@@ -71,7 +71,7 @@ def test_what_follows_the_body_is_not_read(cgi: CgiTarget) -> None:
 def test_a_posted_form_ignores_the_query(cgi: CgiTarget) -> None:
     """With POST the query string is ignored, even a malformed one."""
     for reply in cgi.run_all([post_request(FORM, query=text) for text in (query("add", "1", "2"), "user=%zz")]):
-        expect_result(reply, "4")
+        expect_result(reply, "18")
 
 
 @check("post/parameters", points=1, source="RFC 9110 section 8.3.1", needs=("post/form",))
@@ -79,7 +79,7 @@ def test_the_type_may_have_parameters(cgi: CgiTarget) -> None:
     """The media type counts in upper and lower case, with or without parameters."""
     types = ("Application/X-WWW-Form-URLencoded", FORM_TYPE + "; charset=UTF-8")
     for reply in cgi.run_all([post_request(FORM, content_type) for content_type in types]):
-        expect_result(reply, "4")
+        expect_result(reply, "18")
 
 
 @check("post/empty", points=1, source="kit rule", needs=("post/form",))
@@ -117,7 +117,7 @@ def test_a_large_body_is_refused_unread(cgi: CgiTarget) -> None:
     lengths = (str(LIMIT + 1), "9" * 20)
     large = [post_request(b"operand=1", content_length=length, hold_stdin=True) for length in lengths]
     fine, *refused = cgi.run_all([post_request(FORM + padding), *large])
-    expect_result(fine, "4")
+    expect_result(fine, "18")
     for reply in refused:
         expect(reply).status(413)
 
