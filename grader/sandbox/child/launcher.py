@@ -43,7 +43,7 @@ def main() -> None:
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))
     if config["refused"]:
-        sys.meta_path.insert(0, Refusal(tuple(config["refused"])))
+        sys.addaudithook(Refusal(tuple(config["refused"])))  # unlike a finder, it cannot be taken out again
     sys.path.extend(config["path"])
     sys.argv = config["argv"]
     _run(config["main"])
@@ -57,7 +57,10 @@ class Refusal:
         self._frame = sys._getframe  # the program takes over this module's names, `sys` among them
         self._library = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  (pathlib costs 10 ms of every start)
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if event != "import":
+            return
+        name = args[0]
         if any(name == module or name.startswith(module + ".") for module in self._modules):
             frame = self._frame(1)
             while frame.f_back and self._passes_on(frame.f_code.co_filename):

@@ -20,6 +20,37 @@ def test_a_correct_program_scores_full(tmp_path: Path) -> None:
     assert card.examples >= 20
 
 
+def test_a_program_may_have_modules_of_its_own(tmp_path: Path) -> None:
+    submission = submit(
+        tmp_path, GOOD.replace("import os", "import os\nimport mine").replace("text[::-1]", "mine.turn(text)")
+    )
+    (tmp_path / "tiny" / "cgi-bin" / "mine.py").write_text("def turn(text): return text[::-1]", encoding="utf-8")
+    assert grade_submission(submission).points == 100
+
+
+OTHER_DESIGN = GOOD.replace("backwards", "turn").replace("respond", "answer")
+
+
+def test_a_correct_program_of_another_design_scores_full(tmp_path: Path) -> None:
+    card = grade_source(tmp_path, OTHER_DESIGN)
+    assert card.points == 100
+    assert "design of your own" in card.cards[0].note
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(OTHER_DESIGN.replace("400", "404"), id="wrong on the wire"),
+        pytest.param(OTHER_DESIGN + "\n\ndef backwards(text):\n    return text\n", id="a wrong function of the name"),
+        pytest.param(OTHER_DESIGN + "\n\nfrom os.path import join as backwards\n", id="a wrong import of the name"),
+    ],
+)
+def test_another_design_is_paid_for_functions_only_when_all_else_is_right(tmp_path: Path, source: str) -> None:
+    card = grade_source(tmp_path, source)
+    assert card.points < 100
+    assert verdicts(card)["words/abc"] == "failed"
+
+
 def test_an_untouched_stub_scores_nothing_and_is_called_not_started(tmp_path: Path) -> None:
     card = grade_source(tmp_path, STUB)
     assert card.points == 0
@@ -117,12 +148,20 @@ def test_a_forbidden_import_scores_nothing_and_says_where(tmp_path: Path) -> Non
     assert card.cards[0].note.startswith("specimen/tiny/cgi-bin/tiny.py:1: import of wsgiref")
 
 
-@pytest.mark.parametrize("spelling", ["__import__('wsg' + 'iref')", "exec('import wsg' + 'iref')"])
+HIDING = "(__import__('sys').meta_path.__delitem__(slice(0, -3)), exec('import wsg' + 'iref'))"
+
+
+@pytest.mark.parametrize("spelling", ["__import__('wsg' + 'iref')", "exec('import wsg' + 'iref')", HIDING])
 def test_a_hidden_import_is_refused_when_it_happens(tmp_path: Path, spelling: str) -> None:
     card = grade_source(tmp_path, GOOD.replace("return text[::-1]", f"return {spelling} and text[::-1]"))
     finding = find(card, "words/abc").finding
     assert finding is not None
     assert "wsgiref is not among the modules that this exercise allows" in finding.got
+
+
+@pytest.mark.parametrize("line", ["import asyncio", "import asyncio as sys", "from asyncio import Protocol"])
+def test_pythons_own_code_may_import_what_the_program_may_not(tmp_path: Path, line: str) -> None:
+    assert grade_source(tmp_path, f"{line}\n{GOOD}").points == 100
 
 
 def test_a_discouraged_import_costs_nothing_and_is_advised_against(tmp_path: Path) -> None:
