@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
+import mmap
 import re
 import shutil
 import socket
@@ -129,7 +129,7 @@ def drive(port: int, load: Load, seconds: int, series: Series) -> None:
 def memory(process: subprocess.Popen[bytes]) -> int:
     """Resident memory in KiB (Linux)."""
     pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * (os.sysconf("SC_PAGE_SIZE") // 1024)
+    return pages * (mmap.PAGESIZE // 1024)
 
 
 def measure_memory(root: Path, folder: Path, port: int, requests: int) -> str:
