@@ -92,17 +92,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if (number := _whole(text)) < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
 
 
 def _share(text: str) -> int:
-    number = int(text)
-    if number < 0:
+    if (number := _whole(text)) < 0:
         raise argparse.ArgumentTypeError("must not be negative")
     return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'takes a whole number, not "{text}"') from None
 
 
 def _grade(arguments: list[str]) -> int:

@@ -20,6 +20,8 @@ from grader.sandbox.scratch import remove_shared_memory
 
 MAX_EVENT = 4 << 20
 GRACE = 30.0
+# Lets `coverage` follow the kit's own tests into the judge; a submission's process never sees them.
+MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
 # The kit's folder is on sys.path just long enough to find the package: nothing beside it can shadow a module later.
 BOOT = """
@@ -128,7 +130,7 @@ class JudgeRun:
 
 
 def _environment(scratch: str) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    inherited = {name: os.environ[name] for name in (*INHERITED, *MEASURING) if name in os.environ}
     own = dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"), scratch)
     return {
         **inherited,

@@ -1,0 +1,178 @@
+"""The command line: what it prints, where, and the exit code that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import grader.cli
+from grader.cli import EXIT_BELOW, EXIT_BROKEN, EXIT_OK, EXIT_USAGE, main
+from grader.grade import KIT
+from grader.model import KitError
+from grader.tests.grading.specimens import GOOD, STUB, TINY, submit
+
+HALF = GOOD.replace("400 Bad Request", "200 OK")
+
+
+@pytest.fixture(autouse=True)
+def tiny_course(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grader.cli, "load_course", lambda: (TINY,))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # argparse ends the program itself
+        code = int(end.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_full_marks_exit_with_0_and_the_score_is_the_last_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(tmp_path, GOOD)
+    code, out, _ = run(capsys, tmp_path, "--effort", "quick")
+    assert code == EXIT_OK
+    assert out.splitlines()[-1].startswith("score 100 of 100")
+
+
+@pytest.mark.parametrize(("minimum", "code"), [(None, EXIT_BELOW), (70, EXIT_OK), (71, EXIT_BELOW), (0, EXIT_OK)])
+def test_the_minimum_decides_between_0_and_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], minimum: int | None, code: int
+) -> None:
+    submit(tmp_path, HALF)
+    wanted = [] if minimum is None else ["--min-score", minimum]
+    assert run(capsys, tmp_path, "--effort", "quick", *wanted)[0] == code
+
+
+def test_one_check_is_graded_by_its_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(tmp_path, HALF)
+    code, out, _ = run(capsys, tmp_path, "tiny/words/abc")
+    assert code == EXIT_OK
+    assert "score 10 of 10" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere does not exist"),
+        (["{kit}", "tinny"], "tinny"),
+        (["{kit}", "tiny/wurds"], "wurds"),
+        (["{kit}", "--seed", "soon"], 'whole number or "random", not "soon"'),
+        (["{kit}", "--jobs", "0"], "must be at least 1"),
+        (["{kit}", "--jobs", "two"], 'takes a whole number, not "two"'),
+        (["{kit}", "--min-score", "-1"], "must not be negative"),
+        (["{kit}", "--min-score", "all"], 'takes a whole number, not "all"'),
+        (["{kit}", "--effort", "much"], "invalid choice"),
+        (["{kit}", "--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    submit(tmp_path, GOOD)
+    code, out, err = run(capsys, *(argument.format(kit=tmp_path) for argument in arguments))
+    assert code == EXIT_USAGE
+    assert said in err
+    assert "Traceback" not in out + err
+
+
+def test_without_a_folder_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys)
+    assert code == EXIT_USAGE
+    for word in ("EXERCISE[/STEP[/CHECK]]", "serve", "hint", "replay", "stubs", "audit", "exit codes"):
+        assert word in out
+
+
+def test_the_list_names_every_check_and_its_points(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--list")
+    assert code == EXIT_OK
+    for check in TINY.checks:
+        assert f"{check.path}  {check.points}  {check.claim}" in out
+    assert run(capsys, "--list", "tiny/words")[1].count("tiny/") == 2
+
+
+def test_a_fault_of_the_kit_exits_with_3_and_leaves_no_score_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KitError("exercise.toml: two steps are called words")
+
+    submit(tmp_path / "submission", GOOD)
+    result = tmp_path / "result.json"
+    result.write_text('{"score": 100}', encoding="utf-8")
+    monkeypatch.setattr(grader.cli, "grade", broken)
+    code, out, err = run(capsys, tmp_path / "submission", "--json", result)
+    assert code == EXIT_BROKEN
+    assert "score" not in out
+    assert "two steps are called words" in err
+    written = json.loads(result.read_text(encoding="utf-8"))
+    assert "two steps are called words" in json.dumps(written)
+    assert (written["status"], written["points"]) == ("broken", None)
+
+
+def test_the_json_result_holds_the_score_of_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(tmp_path / "submission", HALF)
+    run(capsys, tmp_path / "submission", "--effort", "quick", "--json", tmp_path / "result.json")
+    written = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert (written["points"], written["max_points"]) == (70, 100)
+
+
+def test_a_random_seed_is_told_so_that_the_run_can_be_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(tmp_path, GOOD)
+    seeds = set()
+    for _ in range(2):
+        _, out, _ = run(capsys, tmp_path, "tiny/words", "--effort", "quick", "--seed", "random")
+        seeds.add(out.partition("seed ")[2].partition(",")[0])
+    assert len(seeds) == 2
+    assert all(seed.isdecimal() for seed in seeds)
+
+
+def test_an_interrupted_run_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    submit(tmp_path, GOOD)
+    monkeypatch.setattr(grader.cli, "grade", interrupted)
+    code, _, err = run(capsys, tmp_path)
+    assert code == 130
+    assert "interrupted" in err
+
+
+def test_the_command_loads_no_module_of_the_current_folder(tmp_path: Path) -> None:
+    submit(tmp_path, STUB)
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')", encoding="utf-8")
+    (tmp_path / "argparse.py").write_text("raise SystemExit('the wrong argparse')", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "grader", "--list"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(KIT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (EXIT_OK, "")
+    assert "cgi_calculator/response/" in done.stdout
+
+
+def test_a_reader_that_leaves_early_changes_nothing_else(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "grader", "--list"], cwd=KIT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+        assert process.wait(60) in (EXIT_OK, EXIT_BELOW)
