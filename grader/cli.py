@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import os
 import random
 import sys
 from pathlib import Path
 
+from grader.arguments import not_negative, positive
 from grader.course import Selection, load_course, select
 from grader.grade import default_jobs, grade
 from grader.model import Exercise, KitError, Scorecard, Settings, UsageError
@@ -49,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); point the descriptor elsewhere so that the exit stays quiet.
         with contextlib.suppress(OSError):
-            sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         return EXIT_BELOW
 
 
@@ -73,17 +75,29 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m grader",
         description="Grade a folder of exercises.",
         epilog=f"other commands:\n{verbs}\n\nexit codes: 0 full marks (or --min-score reached), 1 below, 2 usage, "
-        "3 the grader's own fault",
+        "3 the grader's own fault, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("path", nargs="?", help="the folder to grade: exercises, solutions, or one of that shape")
     parser.add_argument("names", nargs="*", metavar="EXERCISE[/STEP[/CHECK]]", help="only these (default: all)")
-    parser.add_argument("--effort", default="standard", choices=["quick", "standard", "thorough"])
+    parser.add_argument(
+        "--effort",
+        default="standard",
+        choices=["quick", "standard", "thorough"],
+        help="how many examples a fuzz check tries: 20, 100 (default) or 1000",
+    )
     parser.add_argument("--seed", default="0", help='a whole number, or "random" (default: 0)')
-    parser.add_argument("--jobs", type=_positive, default=None, help="exercises at once (default: one per processor)")
-    parser.add_argument("--min-score", type=_share, default=None, metavar="N", help="points that count as success")
+    parser.add_argument("--jobs", type=positive, default=None, help="exercises at once (default: one per processor)")
+    parser.add_argument(
+        "--min-score", type=not_negative, default=None, metavar="N", help="points that count as success"
+    )
     parser.add_argument("--feedback", default="full", choices=["full", "brief"], help="brief hides expected values")
-    parser.add_argument("--isolation", default="auto", choices=["auto", "process", "landlock"])
+    parser.add_argument(
+        "--isolation",
+        default="auto",
+        choices=["auto", "process", "landlock"],
+        help="how programs are shut in (default: auto, the strongest that works here)",
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the result there as JSON")
     parser.add_argument("--github", action="store_true", help="annotations and a job summary for GitHub Actions")
     parser.add_argument("-v", "--verbose", action="store_true", help="every failure in full, with all bytes")
@@ -91,31 +105,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    if (number := _whole(text)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _share(text: str) -> int:
-    if (number := _whole(text)) < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return number
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'takes a whole number, not "{text}"') from None
-
-
 def _grade(arguments: list[str]) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     course = load_course()
     if options.list:
-        selections = select(course, [name for name in [options.path, *options.names] if name and "/" not in name[:1]])
+        # `exercises --list` is what people type too: the list is the same for every folder.
+        first = [options.path] if options.path and _is_exercise(options.path, course) else []
+        selections = select(course, [*first, *options.names])
         from grader.report import listing, terminal
 
         terminal.show(listing.render(selections))
@@ -132,6 +129,10 @@ def _grade(arguments: list[str]) -> int:
             card, selections = _grade_and_show(options, course)
         github.publish(card)
     return exit_code(card, options.min_score, selections)
+
+
+def _is_exercise(name: str, course: tuple[Exercise, ...]) -> bool:
+    return name.partition("/")[0] in {exercise.id for exercise in course} or not Path(name).is_dir()
 
 
 def _grade_and_show(

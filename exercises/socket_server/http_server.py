@@ -18,27 +18,12 @@ since nobody knows where the next request begins; a fault while *answering* (404
 import argparse
 import contextlib
 import functools
-import html
-import math
 import os
-import re
-import selectors
 import signal
 import socket
-import stat
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-import traceback
-from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import quote
 
 Fields = list[tuple[str, str]]  # header fields in order, names in lower case: [("host", "example.org")]
 
@@ -154,7 +139,7 @@ def parse_request_line(line: bytes) -> tuple[str, str, tuple[int, int]]:
              1.2 to 1.9 are fine: they are served like 1.1.
     RFC 9112 section 3
     """
-    # TODO(request-line): Take a request line apart: b"GET /a?b=1 HTTP/1.1" -> ("GET", "/a?b=1", (1, 1)).
+    # TODO(request-line): write parse_request_line(), as the docstring says.
     raise NotImplementedError("step request-line: parse_request_line() is yours to write")
 
 
@@ -173,7 +158,7 @@ def parse_fields(section: bytes) -> Fields:
              HttpError(431) for more than MAX_FIELDS fields.
     RFC 9112 section 5, RFC 9110 section 5.5
     """
-    # TODO(headers): Take header fields apart: b"Host: a\r\nX-One:  1 \r\n" -> [("host", "a"), ("x-one", "1")].
+    # TODO(headers): write parse_fields(), as the docstring says.
     raise NotImplementedError("step headers: parse_fields() is yours to write")
 
 
@@ -185,7 +170,7 @@ def check_host(version: tuple[int, int], fields: Fields) -> None:
             An empty value is allowed; so is an address in brackets: "[::1]:8080".
     RFC 9112 section 3.2, RFC 3986 section 3.2.2
     """
-    # TODO(headers): Let a request pass only with a proper Host: (1, 1), [("host", "example.org:8080")] -> None.
+    # TODO(headers): write check_host(), as the docstring says.
     raise NotImplementedError("step headers: check_host() is yours to write")
 
 
@@ -206,7 +191,7 @@ def take_head(buffer: bytes) -> tuple[bytes, bytes, bytes] | None:
              HttpError(400) when an LF comes without a CR before it.
              All three as soon as it is certain: nobody waits for the rest of a head that can't be served.
     """
-    # TODO(body): Cut one request's head off a stream: b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest" -> (b"GET / HTTP/1....
+    # TODO(body): write take_head(), as the docstring says.
     raise NotImplementedError("step body: take_head() is yours to write")
 
 
@@ -222,7 +207,7 @@ def body_framing(version: tuple[int, int], fields: Fields) -> int | str:
             HttpError(413) for a length above MAX_BODY, however many digits it has.
     RFC 9112 section 6. If two readers disagree on where a request ends, one can be smuggled in between.
     """
-    # TODO(body): Tell how the body's end is marked: a number of bytes, or "chunked". No body is 0.
+    # TODO(body): write body_framing(), as the docstring says.
     raise NotImplementedError("step body: body_framing() is yours to write")
 
 
@@ -238,7 +223,7 @@ def take_chunk(buffer: bytes) -> tuple[bytes, bytes] | None:
              HttpError(413) when the size is above MAX_BODY.
     RFC 9112 section 7.1
     """
-    # TODO(body): Cut one chunk off a chunked body: b"5;note=x\r\nhello\r\n0\r\n\r\n" -> (b"hello", b"0\r\n\r\n").
+    # TODO(body): write take_chunk(), as the docstring says.
     raise NotImplementedError("step body: take_chunk() is yours to write")
 
 
@@ -250,7 +235,7 @@ def take_trailers(buffer: bytes) -> bytes | None:
              their empty line are longer than MAX_HEADER_SECTION bytes.
     RFC 9112 section 7.1.2 lets a server ignore trailers; it still has to know where they end.
     """
-    # TODO(body): Skip the trailer fields after the last chunk: b"X: 1\r\n\r\nrest" -> b"rest"; b"\r\nrest" -> b"re...
+    # TODO(body): write take_trailers(), as the docstring says.
     raise NotImplementedError("step body: take_trailers() is yours to write")
 
 
@@ -264,7 +249,7 @@ def http_date(seconds: int) -> str:
     Given  whole seconds since 1970 (UTC). The names are English in every locale.
     RFC 9110 section 5.6.7
     """
-    # TODO(response): Write a point in time as HTTP does: 784111777 -> "Sun, 06 Nov 1994 08:49:37 GMT".
+    # TODO(response): write http_date(), as the docstring says.
     raise NotImplementedError("step response: http_date() is yours to write")
 
 
@@ -278,7 +263,7 @@ def response_head(status: int, fields: Fields) -> bytes:
              the head.
     RFC 9112 section 4
     """
-    # TODO(response): Write a status line, header fields and the empty line: 204, [("X-A", "1")] -> b"HTTP/1.1 204...
+    # TODO(response): write response_head(), as the docstring says.
     raise NotImplementedError("step response: response_head() is yours to write")
 
 
@@ -287,7 +272,7 @@ def error_page(status: int, message: str) -> bytes:
 
     HTML in UTF-8 that shows the status and the message; the message is text, so it is escaped.
     """
-    # TODO(response): Make a small page that says what went wrong: 404, "No <b> here." -> b"<!DOCTYPE html>...".
+    # TODO(response): write error_page(), as the docstring says.
     raise NotImplementedError("step response: error_page() is yours to write")
 
 
@@ -310,7 +295,7 @@ def parse_target(method: str, target: str) -> tuple[str, str]:
             host that check_host() would refuse, a target with "#" in it (a fragment is never sent).
     RFC 9112 section 3.2
     """
-    # TODO(paths): Find path and query in a request target: "GET", "/a%20b?x=1" -> ("/a%20b", "x=1"). Nothing is de...
+    # TODO(paths): write parse_target(), as the docstring says.
     raise NotImplementedError("step paths: parse_target() is yours to write")
 
 
@@ -325,7 +310,7 @@ def clean_path(raw: str) -> str:
             a slash written as an escape, and for a backslash in any form: no file here has one in its name.
     RFC 3986 section 5.2.4
     """
-    # TODO(paths): Decode a path once and remove its dot segments: "/a/./b/../c%20d" -> "/a/c d".
+    # TODO(paths): write clean_path(), as the docstring says.
     raise NotImplementedError("step paths: clean_path() is yours to write")
 
 
@@ -339,7 +324,7 @@ def find_file(root: str, path: str) -> str:
              (device, pipe).
              HttpError(403) when a link leads out of root or to something hidden. "/www2" is not in "/www".
     """
-    # TODO(paths): Map a clean path to an existing file or folder under root: "/www", "/a/b.txt" -> "/www/a/b.txt".
+    # TODO(paths): write find_file(), as the docstring says.
     raise NotImplementedError("step paths: find_file() is yours to write")
 
 
@@ -348,7 +333,7 @@ def media_type(name: str) -> str:
 
     Looks up the last suffix in MEDIA_TYPES, in any case; "application/octet-stream" when it is not there.
     """
-    # TODO(paths): Name the media type of a file by the end of its name: "a.HTML" -> "text/html; charset=utf-8".
+    # TODO(paths): write media_type(), as the docstring says.
     raise NotImplementedError("step paths: media_type() is yours to write")
 
 
@@ -361,7 +346,7 @@ def serve_file(request: Request, file_path: str) -> Response:
     Step conditional adds Last-Modified and ETag, 304 and 412. Step ranges adds Accept-Ranges, 206 and 416.
     Raises  HttpError(404) when the file has just gone, HttpError(403) when the system forbids reading it.
     """
-    # TODO(serve): Answer GET or HEAD with a file: status 200, its media_type() and its bytes, as they are on the d...
+    # TODO(serve): write serve_file(), as the docstring says.
     raise NotImplementedError("step serve: serve_file() is yours to write")
 
 
@@ -377,7 +362,7 @@ def answer(site: Site, request: Request) -> Response:
     a script                              run_script() (step cgi); the text of a program is never sent
     an exception that nobody foresaw      500, and its traceback goes to stderr, not to the client
     """
-    # TODO(serve): Decide what a request gets. Whatever goes wrong in here is an answer too: HttpError becomes its...
+    # TODO(serve): write answer(), as the docstring says.
     raise NotImplementedError("step serve: answer() is yours to write")
 
 
@@ -389,7 +374,7 @@ def listen(host: str, port: int) -> socket.socket:
     restarting over connections that still linger; on Windows it would let two servers share a port, so there
     it stays off.
     """
-    # TODO(serve): Open the socket on which clients arrive; port 0 takes a free one.
+    # TODO(serve): write listen(), as the docstring says.
     raise NotImplementedError("step serve: listen() is yours to write")
 
 
@@ -406,7 +391,7 @@ def serve(site: Site, listener: socket.socket) -> None:
 
     The exercise's README has the rules. Here only the wire is judged: threads, processes, selectors, as you like.
     """
-    # TODO(serve): Accept clients and answer their requests with answer(), until SIGINT or SIGTERM; then return.
+    # TODO(serve): write serve(), as the docstring says.
     raise NotImplementedError("step serve: serve() is yours to write")
 
 
@@ -419,7 +404,7 @@ def folder_location(path: str, query: str) -> str:
     The clean path is percent-encoded again (UTF-8): all but ASCII letters, digits and "-._~/". The result
     begins with exactly one slash: "//evil.example/" would lead to another site.
     """
-    # TODO(folders): Write the address of a folder that was asked for without its slash: "/a b", "x=1" -> "/a%20b/?...
+    # TODO(folders): write folder_location(), as the docstring says.
     raise NotImplementedError("step folders: folder_location() is yours to write")
 
 
@@ -432,7 +417,7 @@ def listing_page(path: str, names: list[str]) -> str:
              name, also for one with "?", "#", "%", a quote or a colon in it. In every folder but "/" the
              first link is "../".
     """
-    # TODO(folders): Write a folder's listing as an HTML page: a heading with the path, and a link for each name, i...
+    # TODO(folders): write listing_page(), as the docstring says.
     raise NotImplementedError("step folders: listing_page() is yours to write")
 
 
@@ -444,7 +429,7 @@ def serve_folder(request: Request, root: str, path: str, query: str) -> Response
     else                           listing_page(): its files and folders, sorted, without hidden ones (a dot
                                    in front) and without all else that find_file() would refuse
     """
-    # TODO(folders): Answer GET or HEAD for a folder, given its clean path.
+    # TODO(folders): write serve_folder(), as the docstring says.
     raise NotImplementedError("step folders: serve_folder() is yours to write")
 
 
@@ -457,7 +442,7 @@ def keeps_alive(version: tuple[int, int], fields: Fields) -> bool:
     "close" among the members of Connection: no. HTTP/1.1 without it: yes. HTTP/1.0: only with "keep-alive".
     Members are compared in any case: [("connection", "Foo, Close")] -> False.        RFC 9112 section 9.3
     """
-    # TODO(connections): Tell whether the connection stays open after this request's answer.
+    # TODO(connections): write keeps_alive(), as the docstring says.
     raise NotImplementedError("step connections: keeps_alive() is yours to write")
 
 
@@ -475,7 +460,7 @@ def log_line(client: str, seconds: int, request_line: str, status: int, size: in
              backslash gets a backslash before it, anything outside 0x20 to 0x7E becomes \x and two hex
              digits in lower case.
     """
-    # TODO(clients): Write one line of the Common Log Format, without a line end: '127.0.0.1 - - [06/Nov/1994:08:49...
+    # TODO(clients): write log_line(), as the docstring says.
     raise NotImplementedError("step clients: log_line() is yours to write")
 
 
@@ -496,7 +481,7 @@ def parse_http_date(text: str) -> int | None:
     "Sun Nov  6 08:49:37 1994" -> 784111777          asctime() of C
     The day of the week need not fit the date.                                       RFC 9110 section 5.6.7
     """
-    # TODO(conditional): Read a date in any of HTTP's three forms; None when it is none of them or no such day exists.
+    # TODO(conditional): write parse_http_date(), as the docstring says.
     raise NotImplementedError("step conditional: parse_http_date() is yours to write")
 
 
@@ -505,7 +490,7 @@ def make_etag(size: int, mtime_ns: int) -> str:
 
     Returns  a strong entity tag with its quotes, for example 5, 17 -> '"5-11"'.      RFC 9110 section 8.8.3
     """
-    # TODO(conditional): Name one state of a file: equal size and time of change give equal tags, any other pair an...
+    # TODO(conditional): write make_etag(), as the docstring says.
     raise NotImplementedError("step conditional: make_etag() is yours to write")
 
 
@@ -520,7 +505,7 @@ def check_conditions(fields: Fields, tag: str, modified: int) -> int:
     may be spread over several fields, and a tag may hold a comma. modified is in whole seconds.
     RFC 9110 section 13.2.2
     """
-    # TODO(conditional): Compare a file's tag and time of change with what the client knows: 200 (send it), 304 or...
+    # TODO(conditional): write check_conditions(), as the docstring says.
     raise NotImplementedError("step conditional: check_conditions() is yours to write")
 
 
@@ -537,7 +522,7 @@ def parse_range(value: str, size: int) -> tuple[int, int] | None:
              starts at or behind the end, or is "bytes=-0". Numbers may have thousands of digits.
     RFC 9110 section 14.1.2
     """
-    # TODO(ranges): Find the part of size bytes that a Range field asks for: "bytes=0-4", 12 -> (0, 5). (Start and...
+    # TODO(ranges): write parse_range(), as the docstring says.
     raise NotImplementedError("step ranges: parse_range() is yours to write")
 
 
@@ -547,7 +532,7 @@ def if_range_holds(fields: Fields, tag: str, modified: int) -> bool:
     If-Range holds one tag, which must be equal to tag (a weak one never is), or a date, which must be exactly
     modified. Anything else: no, and the client gets the whole file.                RFC 9110 section 13.1.5
     """
-    # TODO(ranges): Tell whether a Range still means the file that the client knows. Without If-Range: yes.
+    # TODO(ranges): write if_range_holds(), as the docstring says.
     raise NotImplementedError("step ranges: if_range_holds() is yours to write")
 
 
@@ -561,7 +546,7 @@ def split_script(path: str) -> tuple[str, str] | None:
     "/make_time.py" -> ("/make_time.py", "")      "/docs/example.py" -> None      "/cgi-bin/old/x.py" -> None
     What follows it is the script's extra path.                                      RFC 3875 section 4.1.5
     """
-    # TODO(cgi): Find the script in a clean path: "/cgi-bin/calc.py/a/b" -> ("/cgi-bin/calc.py", "/a/b").
+    # TODO(cgi): write split_script(), as the docstring says.
     raise NotImplementedError("step cgi: split_script() is yours to write")
 
 
@@ -574,7 +559,7 @@ def header_variables(fields: Fields) -> dict[str, str]:
     ("X_A" would pass for "X-A").
     RFC 3875 section 4.1.18
     """
-    # TODO(cgi): Turn header fields into CGI variables: [("user-agent", "x")] -> {"HTTP_USER_AGENT": "x"}.
+    # TODO(cgi): write header_variables(), as the docstring says.
     raise NotImplementedError("step cgi: header_variables() is yours to write")
 
 
@@ -589,7 +574,7 @@ def parse_script_output(output: bytes) -> tuple[int, Fields, bytes]:
             begin with a number from 200 to 599, and when none of Content-Type, Location and Status is there.
             RFC 3875 section 6
     """
-    # TODO(cgi): Take a script's output apart: b"Status: 404 Gone\nContent-Type: text/plain\n\nNo." -> (404, [("con...
+    # TODO(cgi): write parse_script_output(), as the docstring says.
     raise NotImplementedError("step cgi: parse_script_output() is yours to write")
 
 
@@ -607,7 +592,7 @@ def run_script(site: Site, request: Request, file_path: str, script: tuple[str, 
              that it started.
     RFC 3875 section 4.1
     """
-    # TODO(cgi): Run a CGI script and answer with its output.
+    # TODO(cgi): write run_script(), as the docstring says.
     raise NotImplementedError("step cgi: run_script() is yours to write")
 
 

@@ -15,24 +15,17 @@ import functools
 import html
 import json
 import os
-import re
 import sys
-import time
-import traceback
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from tinydb import TinyDB
-from tinydb.middlewares import CachingMiddleware
 from tinydb.storages import Storage
-from tinydb.table import Document
 
 if sys.platform == "win32":
     import msvcrt
@@ -96,7 +89,7 @@ def wsgi_text(value: str) -> str:
     whatever the bytes mean. The client meant UTF-8:  "/caf\xc3\xa9"  ->  "/café"
     Bytes that are not UTF-8 become U+FFFD, never an exception:  "\xff"  ->  "\ufffd"
     """
-    # TODO(environ): Turn a string of the environ into the text that the client meant.
+    # TODO(environ): write wsgi_text(), as the docstring says.
     raise NotImplementedError("step environ: wsgi_text() is yours to write")
 
 
@@ -109,7 +102,7 @@ def link(script_name: str, path: str, query: dict[str, str] | None = None) -> st
             "/shop", "/books", {"page": "2"}  ->  "/shop/books?page=2"
             "/caf\xc3\xa9", "/books"          ->  "/caf%C3%A9/books"
     """
-    # TODO(environ): Write the address of one of our own pages, ready for an href (before HTML escaping) or a Locat...
+    # TODO(environ): write link(), as the docstring says.
     raise NotImplementedError("step environ: link() is yours to write")
 
 
@@ -120,7 +113,7 @@ def read_query(query_string: str) -> dict[str, str]:
     A blank value is kept, of a name that comes twice the first value counts, a name without = has the value
     "". Bytes that are not UTF-8 become U+FFFD: a query only asks, so nothing in it is worth an error.
     """
-    # TODO(environ): Decode QUERY_STRING, as it stands in the environ, into names and values.
+    # TODO(environ): write read_query(), as the docstring says.
     raise NotImplementedError("step environ: read_query() is yours to write")
 
 
@@ -135,7 +128,7 @@ def find_route(path: str) -> tuple[str, int | None]:
     "/books/7"        ->  ("book", 7)             a number: ASCII digits, the first not a zero, at most nine
     Raises  HttpError with status 404 for every other path: "/Books", "/books/", "/books/07", "/books/7/".
     """
-    # TODO(hello): Name the page that a path asks for, and the book's number where there is one.
+    # TODO(hello): write find_route(), as the docstring says.
     raise NotImplementedError("step hello: find_route() is yours to write")
 
 
@@ -145,7 +138,7 @@ def check_method(route: str, method: str) -> None:
     Raises  HttpError with status 405 otherwise; its headers hold one pair ("Allow", "GET, HEAD"): the
             methods of the route, joined by a comma and a space.   RFC 9110 section 15.5.6
     """
-    # TODO(hello): Let a method pass if METHODS lists it for this route.  check_method("home", "GET")  ->  None
+    # TODO(hello): write check_method(), as the docstring says.
     raise NotImplementedError("step hello: check_method() is yours to write")
 
 
@@ -156,7 +149,7 @@ def field_html(name: str, label: str, value: str, message: str = "") -> str:
     Without a message there is no element of that id. Everything escaped, quotes too. More attributes are
     welcome (aria-invalid and aria-describedby read the message out to those who do not see it).
     """
-    # TODO(hello): Write one field of a form: a label, an input of that name holding value, the message if there is...
+    # TODO(hello): write field_html(), as the docstring says.
     raise NotImplementedError("step hello: field_html() is yours to write")
 
 
@@ -168,7 +161,7 @@ def send(response: Response, method: str, start_response: Callable[..., Any]) ->
     GET and no body. 204 says by itself that nothing follows: no Content-Length, no body.
     PEP 3333; RFC 9110 sections 8.6 and 9.3.2
     """
-    # TODO(hello): Hand a Response to the server: call start_response once, return the body as a list of bytes.
+    # TODO(hello): write send(), as the docstring says.
     raise NotImplementedError("step hello: send() is yours to write")
 
 
@@ -179,7 +172,7 @@ def create_application(db: str, seed: str | None = None) -> Application:
             the first books of a new database, or None. Site wants both as Path.
     In step guard you come back and wrap catch_errors() around the Site.
     """
-    # TODO(hello): Make the whole application around one database file: a Site.
+    # TODO(hello): write create_application(), as the docstring says.
     raise NotImplementedError("step hello: create_application() is yours to write")
 
 
@@ -196,7 +189,7 @@ def negotiate(accept: str) -> str:
     "image/png" all mean HTML. Types and the letter q are case-insensitive, blanks around , ; are allowed,
     parameters other than q are ignored, and a part whose weight cannot be read is left out.
     """
-    # TODO(negotiate): Choose between "text/html" and "application/json" by the Accept header.   RFC 9110 section 1...
+    # TODO(negotiate): write negotiate(), as the docstring says.
     raise NotImplementedError("step negotiate: negotiate() is yours to write")
 
 
@@ -255,7 +248,7 @@ def replace_file(path: Path, data: bytes) -> None:
     os.replace() it over the first. The old file itself is never written to. The callers take care that only
     one of them is here at a time.
     """
-    # TODO(shelf): Give a file new content in one step: whoever looks sees all of the old or all of the new.
+    # TODO(shelf): write replace_file(), as the docstring says.
     raise NotImplementedError("step shelf: replace_file() is yours to write")
 
 
@@ -267,7 +260,7 @@ def transaction(db: Path) -> Iterator[TinyDB]:
     with it). Give TinyDB(db, storage=...) the CachingMiddleware around AtomicStorage: it collects all
     changes until it is closed.
     """
-    # TODO(shelf): with transaction(db) as tables: a TinyDB that nobody else changes meanwhile, written once at the...
+    # TODO(shelf): write transaction(), as the docstring says.
     raise NotImplementedError("step shelf: transaction() is yours to write")
 
 
@@ -279,7 +272,7 @@ def seed_catalog(db: Path, seed: Path | None) -> None:
     Table "meta": one document, {"next_id": N}, the number for the next new book. Where it exists the shelf
     has been seeded before, and nothing is changed: also if all of its books have been deleted since.
     """
-    # TODO(shelf): Put the books of the seed file on a new shelf, once in the shelf's life, in one transaction.
+    # TODO(shelf): write seed_catalog(), as the docstring says.
     raise NotImplementedError("step shelf: seed_catalog() is yours to write")
 
 
@@ -289,7 +282,7 @@ def load_books(db: Path) -> dict[int, Book]:
     {1: {"id": 1, "title": "Don Quijote de la Mancha", "author": "Miguel de Cervantes", "year": 1605}, ...}
     Sees what other processes have written since the last call. The callers do not change what they get.
     """
-    # TODO(shelf): Read all books, by number, the lowest first.
+    # TODO(shelf): write load_books(), as the docstring says.
     raise NotImplementedError("step shelf: load_books() is yours to write")
 
 
@@ -304,7 +297,7 @@ def take_page(books: list[Book], page: str) -> Page:
     Raises  HttpError 400 if page is not a whole number of ASCII digits from 1 on, 404 if it lies beyond the
             last page. There is always a page 1, if need be without books.
     """
-    # TODO(books): Cut one page of PER_PAGE books out of a list.
+    # TODO(books): write take_page(), as the docstring says.
     raise NotImplementedError("step books: take_page() is yours to write")
 
 
@@ -316,7 +309,7 @@ def book_html(book: Book, script_name: str) -> str:
     More markup is welcome: the element of class book with these three inside it is what programs look for.
     The address comes from link().
     """
-    # TODO(books): Write one book as an item of a list, everything escaped (html.escape).
+    # TODO(books): write book_html(), as the docstring says.
     raise NotImplementedError("step books: book_html() is yours to write")
 
 
@@ -325,7 +318,7 @@ def book_html(book: Book, script_name: str) -> str:
 
 def read_year(text: str) -> int | None:
     """Read a year: an optional minus and one to four ASCII digits.  "1984" -> 1984, "-431" -> -431, else None"""
-    # TODO(search): Read a year: an optional minus and one to four ASCII digits.  "1984" -> 1984, "-431" -> -431, e...
+    # TODO(search): write read_year(), as the docstring says.
     raise NotImplementedError("step search: read_year() is yours to write")
 
 
@@ -337,7 +330,7 @@ def read_search(query: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     {"year": "soon"}  ->  ({}, {"year": "a message for a person"})
     {}                ->  ({}, {"form": "a message for a person"})    nothing to search for
     """
-    # TODO(search): Read the conditions of a search; returns (terms, errors), one of the two empty.
+    # TODO(search): write read_search(), as the docstring says.
     raise NotImplementedError("step search: read_search() is yours to write")
 
 
@@ -348,7 +341,7 @@ def search_books(books: Iterable[Book], terms: dict[str, Any]) -> list[Book]:
     year            the same number
     {"title": "STRASSE"} finds "Die Straße", {"year": 16} does not find 1605, {} finds every book.
     """
-    # TODO(search): Keep the books that meet every condition in terms, in the order given.
+    # TODO(search): write search_books(), as the docstring says.
     raise NotImplementedError("step search: search_books() is yours to write")
 
 
@@ -363,7 +356,7 @@ def read_body(environ: Environ) -> bytes:
             digits only; 413 if it is more than MAX_BODY. After reading: 400 if fewer bytes came.
     One read() may give fewer bytes than asked for, so ask again until it gives none.
     """
-    # TODO(body): Read the body of a request: exactly CONTENT_LENGTH bytes of environ["wsgi.input"], never one more.
+    # TODO(body): write read_body(), as the docstring says.
     raise NotImplementedError("step body: read_body() is yours to write")
 
 
@@ -378,7 +371,7 @@ def read_fields(content_type: str, body: bytes) -> dict[str, Any]:
             and for JSON that is not UTF-8, not JSON, not an object, or nested so deep that json.loads()
             gives up (RecursionError).
     """
-    # TODO(body): Decode a form or a JSON object into a dict.
+    # TODO(body): write read_fields(), as the docstring says.
     raise NotImplementedError("step body: read_fields() is yours to write")
 
 
@@ -396,7 +389,7 @@ def validate(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
                     str.strip()
     Every bad field has its message, all in one go; clean holds the good ones only. Other fields are left out.
     """
-    # TODO(add): Check what somebody wants to add; returns (clean, errors), one message per bad field.
+    # TODO(add): write validate(), as the docstring says.
     raise NotImplementedError("step add: validate() is yours to write")
 
 
@@ -407,7 +400,7 @@ def add_book(db: Path, clean: dict[str, Any]) -> Book:
     The number is next_id of table "meta", which grows by one in the same transaction: a number is never
     given twice, not to two writers at once, not after its book was deleted, not after a restart.
     """
-    # TODO(add): Put a book on the shelf and return it with its number, once it is safe on the disk.
+    # TODO(add): write add_book(), as the docstring says.
     raise NotImplementedError("step add: add_book() is yours to write")
 
 
@@ -422,7 +415,7 @@ def post_book(request: "Request", fields: dict[str, Any], db: Path) -> Response:
                     with what was typed still in it and the messages. A form whose client prefers JSON gets
                     the JSON.
     """
-    # TODO(add): Answer POST /books: validate the fields that came in the body, add the book.
+    # TODO(add): write post_book(), as the docstring says.
     raise NotImplementedError("step add: post_book() is yours to write")
 
 
@@ -431,7 +424,7 @@ def post_book(request: "Request", fields: dict[str, Any], db: Path) -> Response:
 
 def remove_book(db: Path, number: int) -> bool:
     """Take a book off the shelf; False if it was not there. Its number is never given to another book."""
-    # TODO(store): Take a book off the shelf; False if it was not there. Its number is never given to another book.
+    # TODO(store): write remove_book(), as the docstring says.
     raise NotImplementedError("step store: remove_book() is yours to write")
 
 
@@ -451,7 +444,7 @@ def catch_errors(app: Application) -> Application:
       - if the headers are on the wire already, start_response raises that exception again: let it through,
         the server then breaks the connection and nobody takes half a page for a whole one.
     """
-    # TODO(guard): Wrap any WSGI application: the same application, but an exception becomes ERROR_PAGE (PEP 3333).
+    # TODO(guard): write catch_errors(), as the docstring says.
     raise NotImplementedError("step guard: catch_errors() is yours to write")
 
 

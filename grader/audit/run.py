@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from grader.arguments import positive
 from grader.audit.mutants import Mutant, broken, grade_mutants, load_mutants, lost
 from grader.audit.stubs import drifted, generate
 from grader.course import Selection, load_course
 from grader.grade import KIT, default_jobs, grade
-from grader.model import Exercise, ExerciseCard, Settings, UsageError
+from grader.model import Exercise, ExerciseCard, Settings
+from grader.names import find_exercise, pick
 from grader.submission import Submission
 
 OK, PROBLEMS = 0, 1
@@ -26,18 +28,21 @@ OK, PROBLEMS = 0, 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("exercise", nargs="?", help="only this exercise")
     parser.add_argument("--mutant", action="append", default=[], help="only this mutant (may be repeated)")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth mutant, for a quick look")
+    parser.add_argument(
+        "--every", type=positive, default=1, metavar="N", help="only every Nth mutant, for a quick look"
+    )
     parser.add_argument("--effort", default="standard", choices=["quick", "standard", "thorough"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=default_jobs())
+    parser.add_argument("--jobs", type=positive, default=default_jobs())
 
 
 def run(options: argparse.Namespace) -> int:
     """Audit the kit; prints a line per thing looked at, and returns 1 when anything does not hold."""
     course = load_course()
-    chosen = [exercise for exercise in course if options.exercise in (None, exercise.id)]
-    if not chosen:
-        raise UsageError(f'no exercise is called "{options.exercise}"; there are {", ".join(e.id for e in course)}')
+    chosen = [find_exercise(course, options.exercise)] if options.exercise else list(course)
+    mutants = {mutant.id: mutant for exercise in chosen for mutant in load_mutants(exercise)}
+    for name in options.mutant:
+        pick(name, mutants, "mutant")
     settings = Settings(effort=options.effort, seed=options.seed, jobs=options.jobs)
     problems = 0
     for exercise in chosen:

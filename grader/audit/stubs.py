@@ -43,6 +43,7 @@ def make_stub(source: str, exercise: Exercise) -> str:
     private = [edit for node in _private(tree) if (edit := _remove(node, lines))]
     for edit in sorted([*edits, *private], key=lambda edit: edit.first, reverse=True):
         lines[edit.first - 1 : edit.last] = edit.lines
+    lines = _without_idle_imports(lines)
     stub = re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).rstrip() + "\n"
     _check_given(stub, tree, exercise)
     return stub
@@ -54,16 +55,27 @@ def _empty(node: Definition, name: str, step: str, lines: list[str]) -> _Edit:
     if docstring is None or first.lineno == node.lineno:
         raise KitError(f"{name}() needs a docstring on a line of its own: it is the contract in the stub")
     indent = " " * first.col_offset
-    summary = docstring.partition("\n\n")[0].replace("\n", " ")
-    todo = f"{indent}# TODO({step}): {summary}"
+    todo = f"{indent}# TODO({step}): write {name}(), as the docstring says."
     body = f'{indent}raise NotImplementedError("step {step}: {name}() is yours to write")'
     assert first.end_lineno is not None
     assert node.end_lineno is not None
-    return _Edit(first.end_lineno + 1, node.end_lineno, (_cut(todo), body))
+    return _Edit(first.end_lineno + 1, node.end_lineno, (todo, body))
 
 
-def _cut(line: str, width: int = 118) -> str:
-    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
+def _without_idle_imports(lines: list[str]) -> list[str]:
+    """The lines without imports that only the removed bodies used: they would give a design away."""
+    tree = ast.parse("\n".join(lines))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    kept = list(lines)
+    for node in reversed(tree.body):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)) or getattr(node, "module", "") == "__future__":
+            continue
+        names = [alias for alias in node.names if (alias.asname or alias.name.partition(".")[0]) in used]
+        if len(names) < len(node.names):
+            node.names = names
+            assert node.end_lineno is not None
+            kept[node.lineno - 1 : node.end_lineno] = [ast.unparse(node)] if names else []
+    return kept
 
 
 def _private(tree: ast.Module) -> list[ast.stmt]:

@@ -7,6 +7,7 @@ import argparse
 from grader.audit.stubs import drifted, generate, write
 from grader.course import load_course
 from grader.grade import KIT
+from grader.names import find_exercise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Generate stubs and step tables; prints each file that changed, or with --check would change."""
     stale = False
-    for exercise in load_course():
-        if options.exercise and exercise.id not in options.exercise:
-            continue
+    course = load_course()
+    for exercise in [find_exercise(course, name) for name in options.exercise] or course:
         files = generate(KIT, exercise)
         changed = drifted(files) if options.check else write(files)
         for path in changed:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from grader.byhand.names import find_step
+from grader.names import find_step
 from grader.course import load_course
 from grader.model import Step, UsageError
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.text import Text
 
 from grader.byhand.literal import parse_bytes, parse_call
-from grader.byhand.names import find_check, find_exercise
+from grader.names import find_check, find_exercise
 from grader.byhand.program import Program
 from grader.byhand.relay import CHUNK
 from grader.byhand.wirelog import STYLES, WireLog

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.byhand.gateway import Gateway
-from grader.byhand.names import find_exercise
+from grader.names import find_exercise
 from grader.byhand.program import WEBROOT, Program
 from grader.byhand.relay import LOOPBACK, Connect, Relay, listen
 from grader.byhand.wirelog import WireLog

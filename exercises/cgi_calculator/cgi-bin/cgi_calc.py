@@ -17,9 +17,7 @@ Try it without any server:
 from __future__ import annotations
 
 import os
-import re
 import sys
-from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 
 MAX_USER = 100  # characters
@@ -110,7 +108,7 @@ def cgi_response(status: int, html: str, headers: dict[str, str] | None = None) 
 
     RFC 3875 sections 6.2 and 6.3
     """
-    # TODO(response): Put the headers, a blank line and the page into the bytes that the web server reads.
+    # TODO(response): write cgi_response(), as the docstring says.
     raise NotImplementedError("step response: cgi_response() is yours to write")
 
 
@@ -128,7 +126,7 @@ def escape(text: str) -> str:
 
     HTML Living Standard, section 13.1.4 "Character references"
     """
-    # TODO(page): Make text safe between tags and between the quotes of an attribute.
+    # TODO(page): write escape(), as the docstring says.
     raise NotImplementedError("step page: escape() is yours to write")
 
 
@@ -149,7 +147,7 @@ def page(user: str, operands: list[str], operation: str, result: str = "", error
     page("jdoe", ["1", "2"], "add", result="3") holds '<input ... name="user" ... value="jdoe">',
     two operand inputs with the values 1 and 2, the choice "add", and '<output id="result">3</output>'.
     """
-    # TODO(page): Write the whole HTML document: the form, and above it the result or the error.
+    # TODO(page): write page(), as the docstring says.
     raise NotImplementedError("step page: page() is yours to write")
 
 
@@ -169,7 +167,7 @@ def percent_decode(raw: bytes) -> str:
 
     RFC 3986 section 2.1; WHATWG URL Standard, section 5.1
     """
-    # TODO(query): Undo the encoding of one name or one value.
+    # TODO(query): write percent_decode(), as the docstring says.
     raise NotImplementedError("step query: percent_decode() is yours to write")
 
 
@@ -184,7 +182,7 @@ def split_pairs(raw: bytes) -> list[tuple[str, str]]:
 
     split_pairs(b"a=1&a=2=3&b&&c=") -> [("a", "1"), ("a", "2=3"), ("b", ""), ("c", "")]
     """
-    # TODO(query): Take a query string or a form body apart, in order.
+    # TODO(query): write split_pairs(), as the docstring says.
     raise NotImplementedError("step query: split_pairs() is yours to write")
 
 
@@ -200,7 +198,7 @@ def read_fields(pairs: list[tuple[str, str]]) -> tuple[str, list[str], str]:
     read_fields([("operand", " 1 "), ("x", "9"), ("operand", ""), ("operation", "add"), ("operand", "2")])
     -> ("", ["1", "2"], "add")
     """
-    # TODO(query): Pick the calculator's three fields out of the pairs.
+    # TODO(query): write read_fields(), as the docstring says.
     raise NotImplementedError("step query: read_fields() is yours to write")
 
 
@@ -220,7 +218,7 @@ def parse_number(text: str) -> Fraction:
 
     parse_number("-0.10") -> Fraction(-1, 10)     parse_number("2.5e3") -> Fraction(2500)
     """
-    # TODO(numbers): Read one operand, exactly.
+    # TODO(numbers): write parse_number(), as the docstring says.
     raise NotImplementedError("step numbers: parse_number() is yours to write")
 
 
@@ -236,7 +234,7 @@ def format_number(value: Fraction) -> str:
     format_number(Fraction(-5, 2)) -> "-2.5"
     format_number(Fraction(2, 3)) -> "0.666666666666666666666666666667"
     """
-    # TODO(numbers): Write a result.
+    # TODO(numbers): write format_number(), as the docstring says.
     raise NotImplementedError("step numbers: format_number() is yours to write")
 
 
@@ -254,7 +252,7 @@ def calculate(operation: str, operands: list[Fraction]) -> Fraction:
     calculate("sub", [Fraction(10), Fraction(2), Fraction(3)]) -> Fraction(5)
     calculate("div", [Fraction(1), Fraction(4)]) -> Fraction(1, 4)
     """
-    # TODO(arithmetic): Work from left to right: the first operand, then one operation with each of the others.
+    # TODO(arithmetic): write calculate(), as the docstring says.
     raise NotImplementedError("step arithmetic: calculate() is yours to write")
 
 
@@ -273,7 +271,7 @@ def is_form(content_type: str) -> bool:
 
     RFC 9110 section 8.3.1
     """
-    # TODO(post): Tell whether a body is a form that this program can read.
+    # TODO(post): write is_form(), as the docstring says.
     raise NotImplementedError("step post: is_form() is yours to write")
 
 
@@ -289,7 +287,7 @@ def body_length(text: str | None) -> int:
 
     RFC 3875 section 4.1.2
     """
-    # TODO(post): Read CONTENT_LENGTH.
+    # TODO(post): write body_length(), as the docstring says.
     raise NotImplementedError("step post: body_length() is yours to write")
 
 
@@ -304,7 +302,7 @@ def read_body(length: int) -> bytes:
 
     RFC 3875 section 4.2
     """
-    # TODO(post): Read exactly length bytes from standard input, and never wait for its end.
+    # TODO(post): write read_body(), as the docstring says.
     raise NotImplementedError("step post: read_body() is yours to write")
 
 
@@ -320,7 +318,7 @@ def refuse_method(method: str) -> HttpError:
 
     RFC 9110 section 15.5.6
     """
-    # TODO(methods): Make the error for a method that is not in METHODS.
+    # TODO(methods): write refuse_method(), as the docstring says.
     raise NotImplementedError("step methods: refuse_method() is yours to write")
 
 
@@ -335,7 +333,7 @@ def head_only(response: bytes) -> bytes:
 
     RFC 3875 section 4.3.3
     """
-    # TODO(methods): Keep the headers of a response and drop its body, as the method HEAD wants it.
+    # TODO(methods): write head_only(), as the docstring says.
     raise NotImplementedError("step methods: head_only() is yours to write")
 
 

@@ -35,13 +35,13 @@ import os
 
 def backwards(text):
     """Turn a text around."""
-    # TODO(words): Turn a text around.
+    # TODO(words): write backwards(), as the docstring says.
     raise NotImplementedError("step words: backwards() is yours to write")
 
 
 def respond(query):
     """Write the answer."""
-    # TODO(page): Write the answer.
+    # TODO(page): write respond(), as the docstring says.
     raise NotImplementedError("step page: respond() is yours to write")
 
 

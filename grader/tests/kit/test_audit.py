@@ -92,6 +92,22 @@ def test_one_mutant_can_be_asked_for(kit: Path, capsys: pytest.CaptureFixture[st
     assert [line.split()[2:4] for line in capsys.readouterr().out.splitlines()[:-1]] == [["mutant", "same"]]
 
 
-def test_an_unknown_exercise_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "gopher"]) == 2
-    assert 'no exercise is called "gopher"; there are cgi_calculator' in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["audit", "gopher"], 'no exercise is called "gopher". There are: cgi_calculator'),
+        (["audit", "--mutant", "one-recv-per-reqest"], 'Did you mean "one-recv-per-request"?'),
+        (["stubs", "wsgi_catalogue"], 'Did you mean "wsgi_catalog"?'),
+        (["stubs", "--check", "gopher"], 'no exercise is called "gopher"'),
+    ],
+)
+def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert main(arguments) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("argument", ["--every", "--jobs"])
+def test_none_of_something_is_refused(capsys: pytest.CaptureFixture[str], argument: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["audit", argument, "0"])
+    assert "must be at least 1" in capsys.readouterr().err

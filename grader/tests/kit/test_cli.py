@@ -99,6 +99,12 @@ def test_the_list_names_every_check_and_its_points(capsys: pytest.CaptureFixture
     assert run(capsys, "--list", "tiny/words")[1].count("tiny/") == 2
 
 
+def test_the_list_may_be_asked_for_after_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(tmp_path, GOOD)
+    assert run(capsys, tmp_path, "--list") == run(capsys, "--list")
+    assert run(capsys, tmp_path, "tiny/words", "--list") == run(capsys, "tiny/words", "--list")
+
+
 def test_a_fault_of_the_kit_exits_with_3_and_leaves_no_score_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

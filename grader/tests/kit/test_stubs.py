@@ -14,7 +14,12 @@ from grader.tests.grading.specimens import TINY
 
 SOLUTION = '''"""A tiny program."""
 
+import html
 import os
+from urllib.parse import (
+    quote,
+    unquote,
+)
 
 LIMIT = 5
 
@@ -27,7 +32,7 @@ def backwards(text: str) -> str:
 
     backwards("ab") -> "ba"
     """
-    return _turn(text)  # a reason
+    return html.escape(quote(_turn(text)))  # a reason
 
 
 # A helper of the solution's own.
@@ -42,7 +47,7 @@ class Page:
         pass
 
     def shown(self) -> int:
-        return LIMIT
+        return LIMIT + len(unquote("%20"))
 
 
 def respond(query: str) -> str:
@@ -57,6 +62,7 @@ if __name__ == "__main__":
 STUB = '''"""A tiny program."""
 
 import os
+from urllib.parse import unquote
 
 LIMIT = 5
 
@@ -66,7 +72,7 @@ def backwards(text: str) -> str:
 
     backwards("ab") -> "ba"
     """
-    # TODO(words): Turn a text around.
+    # TODO(words): write backwards(), as the docstring says.
     raise NotImplementedError("step words: backwards() is yours to write")
 
 
@@ -74,12 +80,12 @@ class Page:
     """Given to the student."""
 
     def shown(self) -> int:
-        return LIMIT
+        return LIMIT + len(unquote("%20"))
 
 
 def respond(query: str) -> str:
     """Write the answer."""
-    # TODO(page): Write the answer.
+    # TODO(page): write respond(), as the docstring says.
     raise NotImplementedError("step page: respond() is yours to write")
 
 
@@ -117,7 +123,7 @@ def test_the_table_of_steps_is_made_from_the_manifest() -> None:
 
 def test_a_step_without_functions_adds_nothing_to_the_stub() -> None:
     bare: Exercise = dataclasses.replace(TINY, steps=(dataclasses.replace(TINY.steps[0], functions=()),))
-    assert "return _turn" not in make_stub(SOLUTION.replace("return _turn(text)", "return text"), bare)
+    assert "return _turn" not in make_stub(SOLUTION.replace("html.escape(quote(_turn(text)))", "text"), bare)
 
 
 @pytest.mark.parametrize("exercise", load_course(), ids=lambda exercise: exercise.id)

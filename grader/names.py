@@ -13,7 +13,7 @@ Named = TypeVar("Named")
 
 def find_exercise(course: tuple[Exercise, ...], name: str) -> Exercise:
     """ "socket_server" -> the exercise; what follows a slash is ignored."""
-    return _pick(name.strip("/").partition("/")[0], {exercise.id: exercise for exercise in course}, "exercise")
+    return pick(name.strip("/").partition("/")[0], {exercise.id: exercise for exercise in course}, "exercise")
 
 
 def find_step(course: tuple[Exercise, ...], name: str) -> Step:
@@ -23,7 +23,7 @@ def find_step(course: tuple[Exercise, ...], name: str) -> Step:
     steps = {f"{exercise.id}/{step.id}": step for step in exercise.steps}
     if len(parts) < 2:
         raise UsageError(f"name a step as well: {', '.join(steps) or 'this exercise has none'}")
-    return _pick("/".join(parts[:2]), steps, "step")
+    return pick("/".join(parts[:2]), steps, "step")
 
 
 def find_check(course: tuple[Exercise, ...], name: str) -> Check:
@@ -32,10 +32,11 @@ def find_check(course: tuple[Exercise, ...], name: str) -> Check:
     checks = {check.path: check for check in step.checks}
     if len(name.strip("/").split("/")) < 3:
         raise UsageError(f"name a check as well: {', '.join(checks) or 'this step has none'}")
-    return _pick(name.strip("/"), checks, "check")
+    return pick(name.strip("/"), checks, "check")
 
 
-def _pick(name: str, known: Mapping[str, Named], kind: str) -> Named:
+def pick(name: str, known: Mapping[str, Named], kind: str) -> Named:
+    """The one that is called so. Raises UsageError with the nearest name, or with all of them."""
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)
