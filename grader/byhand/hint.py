@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from grader.names import find_step
 from grader.course import load_course
 from grader.model import Step, UsageError
+from grader.names import find_step
 
 STATE = "three-servers"
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from rich.text import Text
 
 from grader.byhand.literal import parse_bytes, parse_call
-from grader.names import find_check, find_exercise
 from grader.byhand.program import Program
 from grader.byhand.relay import CHUNK
 from grader.byhand.wirelog import STYLES, WireLog
@@ -28,6 +27,7 @@ from grader.byhand.workplace import KIT, Workplace, workplace
 from grader.course import Selection, load_course
 from grader.grade import grade
 from grader.model import Complaint, Exchange, Scorecard, Settings, UsageError, Verdict
+from grader.names import find_check, find_exercise
 from grader.report import terminal
 from grader.report.finding import Case, put_finding
 from grader.report.layout import ASCII, UNICODE, Page

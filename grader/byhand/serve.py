@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.byhand.gateway import Gateway
-from grader.names import find_exercise
 from grader.byhand.program import WEBROOT, Program
 from grader.byhand.relay import LOOPBACK, Connect, Relay, listen
 from grader.byhand.wirelog import WireLog
 from grader.byhand.workplace import Workplace, workplace
 from grader.course import load_course
+from grader.names import find_exercise
 from grader.submission import find_submission
 
 LOOK_SECONDS = 0.5

@@ -50,26 +50,36 @@ def main() -> None:
 
 
 class Refusal:
-    """Refuses imports of some modules by the program, however they are spelled; Python's own code may import them."""
+    """Refuses some modules to the program, however it asks for them; Python's own code may load them.
+
+    The audit event "import" covers the statement and __import__; importlib and runpy raise none, but whatever loads a
+    module runs its code, which is the event "exec".
+    """
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._modules = modules
-        self._frame = sys._getframe  # the program takes over this module's names, `sys` among them
         self._library = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  (pathlib costs 10 ms of every start)
+        self._bases = {self._library + module.replace(".", os.sep): module for module in modules}
+        self._ways = ("<frozen importlib", "<frozen runpy", self._library + "importlib", self._library + "runpy")
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        if event != "import":
+        if event == "import":
+            name = args[0]
+            refused = any(name == module or name.startswith(module + ".") for module in self._modules)
+        elif event == "exec" and hasattr(args[0], "co_filename"):
+            file = args[0].co_filename
+            name = next((m for base, m in self._bases.items() if file.startswith((base + ".py", base + os.sep))), "")
+            refused = bool(name)
+        else:
             return
-        name = args[0]
-        if any(name == module or name.startswith(module + ".") for module in self._modules):
-            frame = self._frame(1)
-            while frame.f_back and self._passes_on(frame.f_code.co_filename):
-                frame = frame.f_back
-            if not frame.f_code.co_filename.startswith(self._library):
-                raise ImportError(f"{name} is not among the modules that this exercise allows")
+        if refused and not self._asked_by_the_library():
+            raise ImportError(f"{name} is not among the modules that this exercise allows")
 
-    def _passes_on(self, file: str) -> bool:
-        return file.startswith(("<frozen importlib", self._library + "importlib"))
+    def _asked_by_the_library(self) -> bool:
+        frame = sys._getframe(2)
+        while frame.f_back and frame.f_code.co_filename.startswith(self._ways):
+            frame = frame.f_back
+        return frame.f_code.co_filename.startswith(self._library)
 
 
 def _limit(limits: list[list[Any]]) -> None:
@@ -139,12 +149,11 @@ def _words(*numbers: int) -> bytes:
 def _run(path: str) -> None:
     with open(path, "rb") as file:  # noqa: PTH123  (pathlib costs 10 ms of every start)
         code = compile(file.read(), path, "exec", dont_inherit=True)
-    module = sys.modules["__main__"]
-    namespace = module.__dict__
-    for name in [name for name in namespace if not name.startswith("__")]:
-        del namespace[name]
-    namespace.update(__file__=path, __doc__=None, __cached__=None, __annotations__={})
-    exec(code, namespace)
+    # A module of its own: what the program calls its names must not reach the functions of this file.
+    module = type(sys)("__main__")
+    module.__dict__.update(__file__=path, __builtins__=builtins, __annotations__={}, __cached__=None)
+    sys.modules["__main__"] = module
+    exec(code, module.__dict__)
 
 
 if __name__ == "__main__":
