@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ def load_exercise(folder: Path) -> Exercise:
     except tomllib.TOMLDecodeError as error:
         raise KitError(f"{manifest}: {error}") from error
     identity = _require(data, "id", str, manifest)
-    steps = tuple(_read_step(folder, identity, table, manifest) for table in data.get("step", []))
+    tables = data.get("step", [])
+    functions = {name for table in tables for name in table.get("functions", ())}
+    steps = tuple(_read_step(folder, identity, table, manifest, functions) for table in tables)
     exercise = Exercise(
         id=identity,
         title=_require(data, "title", str, manifest),
@@ -54,11 +56,11 @@ def load_exercise(folder: Path) -> Exercise:
     return exercise
 
 
-def _read_step(folder: Path, exercise: str, table: dict[str, Any], manifest: Path) -> Step:
+def _read_step(folder: Path, exercise: str, table: dict[str, Any], manifest: Path, functions: set[str]) -> Step:
     identity = _require(table, "id", str, manifest)
     needs = tuple(table.get("needs", ()))
     path = folder / f"test_{identity.replace('-', '_')}.py"
-    checks = _read_checks(path, exercise, identity, needs) if path.exists() else ()
+    checks = _read_checks(path, exercise, identity, needs, functions) if path.exists() else ()
     return Step(
         exercise=exercise,
         id=identity,
@@ -68,6 +70,7 @@ def _read_step(folder: Path, exercise: str, table: dict[str, Any], manifest: Pat
         hints=tuple(table.get("hints", ())),
         checks=checks,
         look=tuple(table.get("look", ())),
+        shown_by=tuple(table.get("shown_by", ())),
     )
 
 
@@ -77,7 +80,9 @@ def _require(table: dict[str, Any], key: str, kind: type, manifest: Path) -> Any
     return table[key]
 
 
-def _read_checks(path: Path, exercise: str, step: str, step_needs: tuple[str, ...]) -> tuple[Check, ...]:
+def _read_checks(
+    path: Path, exercise: str, step: str, step_needs: tuple[str, ...], functions: set[str]
+) -> tuple[Check, ...]:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     checks = []
     for node in tree.body:
@@ -88,7 +93,9 @@ def _read_checks(path: Path, exercise: str, step: str, step_needs: tuple[str, ..
             if node.name.startswith("test_"):
                 raise KitError(f"{path}:{node.lineno}: {node.name} has no @check decorator")
             continue
-        checks.append(_read_check(path, node, decorator, exercise, step, step_needs))
+        check = _read_check(path, node, decorator, exercise, step, step_needs)
+        words = {item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and item.value in functions}
+        checks.append(replace(check, calls=tuple(sorted(words))))
     return tuple(checks)
 
 
@@ -136,6 +143,13 @@ def _check_references(exercise: Exercise, manifest: Path) -> None:
     for identity in known:
         if known.count(identity) > 1:
             raise KitError(f'{manifest}: the check "{identity}" is defined twice')
+    for step in exercise.steps:
+        for identity in step.shown_by:
+            if identity not in known:
+                raise KitError(
+                    f'{manifest}: step "{step.id}" is shown by "{identity}", which no check defines.'
+                    f"{_did_you_mean(identity, known)}"
+                )
     for check in exercise.checks:
         for need in check.needs:
             if need not in known:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from grader.credit import credited
 from grader.course import Selection
 from grader.job import Job
 from grader.judging import JudgeRun, Stop
@@ -24,7 +25,7 @@ from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Setti
 from grader.sandbox.isolation import choose_isolation
 from grader.sandbox.processes import become_subreaper
 from grader.sandbox.scratch import copy_submission, remove_tree
-from grader.submission import Submission, Text, find_import, look, read_main, top_level_names, untouched, warnings
+from grader.submission import Submission, Text, find_import, look, read_main, untouched, warnings
 
 Progress = Callable[[Outcome], None]
 
@@ -34,7 +35,7 @@ BUDGET = {"quick": 300.0, "standard": 300.0, "thorough": 1800.0}
 CHECK_SECONDS = {"quick": 60.0, "standard": 60.0, "thorough": 300.0}
 KIT = Path(__file__).resolve().parent.parent
 MAX_JUDGES = 4
-OWN_DESIGN = "A design of your own: every check on the wire passes, so the points for functions are yours as well."
+OWN_DESIGN = "A design of your own: {points} points for functions that it does without, as the wire shows their work."
 VERSIONS_OF = ("pytest", "hypothesis", "tinydb", "requests")
 
 
@@ -85,12 +86,10 @@ class _Run:
                 self.progress(outcome)
         else:
             outcomes = self._judged(selection)
-            if text.tree is not None and own_design(selection, text.tree, outcomes):
-                note = OWN_DESIGN
-                outcomes = {
-                    key: outcome if outcome.verdict is Verdict.PASSED else Outcome(outcome.check, Verdict.PASSED)
-                    for key, outcome in outcomes.items()
-                }
+            if text.tree is not None and (own := credited(selection.exercise, text.tree, outcomes)):
+                points = sum(outcome.check.points for outcome in own.values() if outcome.check in selection.checks)
+                note = OWN_DESIGN.format(points=points)
+                outcomes |= own
         finished = [_complete(self.submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
         return ExerciseCard(selection.exercise, tuple(finished), note, round(time.monotonic() - started, 3))
 
@@ -185,26 +184,6 @@ def _note(outcome: Outcome) -> str:
     if finding is None or not finding.look:
         return ""
     return f"{finding.look}: {finding.got.partition(chr(10))[0]}"
-
-
-def own_design(selection: Selection, tree: ast.Module, outcomes: dict[str, Outcome]) -> bool:
-    """Whether a program without the stub's functions has earned their points on the wire.
-
-    Function checks exist so that a step can be paid before the whole stands. A program of another structure that
-    passes every check on the wire shows the same knowledge: nothing may be lost for a design of one's own. A function
-    that is there under its name is judged as it is.
-    """
-    exercise = selection.exercise
-    wire = [check for check in exercise.checks if "module" not in check.fixtures]
-    whole = wire and len(selection.checks) == len(exercise.checks)
-    if not whole or any(outcomes[check.id].verdict is not Verdict.PASSED for check in wire):
-        return False
-    unpassed = [outcome for outcome in outcomes.values() if outcome.verdict is not Verdict.PASSED]
-    if any(outcome.verdict is Verdict.BROKEN for outcome in unpassed):
-        return False
-    open_steps = {outcome.check.step for outcome in unpassed}
-    named = {name for step in exercise.steps if step.id in open_steps for name in step.functions}
-    return bool(open_steps) and not named & top_level_names(tree)
 
 
 def _not_started(check: Check) -> Outcome:

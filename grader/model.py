@@ -32,7 +32,8 @@ class Check:
 
     `claim` is the sentence the student reads, `rule` a further sentence of reasons (may be ""), `source` a
     section of a standard or "kit rule", `needs` the ids of checks that must pass first, `node` the pytest
-    node ("test_query.py::test_plus_is_a_space"), `fixtures` what it asks for ("module": functions; else the wire).
+    node ("test_query.py::test_plus_is_a_space"), `fixtures` what it asks for ("module": functions; else the wire),
+    `calls` the functions of the exercise that it names.
     """
 
     exercise: str
@@ -45,6 +46,7 @@ class Check:
     needs: tuple[str, ...]
     node: str
     fixtures: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -62,7 +64,8 @@ class Step:
     """A few functions to write and the checks that pay for them.
 
     `look` names the functions that what is seen on the wire depends on, where those are not the step's own: a step may
-    ask the student to go on with a function of an earlier one.
+    ask the student to go on with a function of an earlier one. `shown_by` are ids of checks on the wire that show the
+    work of the step's functions in a program that does without them.
     """
 
     exercise: str
@@ -73,6 +76,7 @@ class Step:
     hints: tuple[str, ...]
     checks: tuple[Check, ...]
     look: tuple[str, ...] = ()
+    shown_by: tuple[str, ...] = ()
 
     @property
     def points(self) -> int:
@@ -113,7 +117,8 @@ class Finding:
     r"""What a failed check saw, ready to show: bytes are escaped text already (`"GET / HTTP/1.1\r\n"`).
 
     `caret` is an offset into `got`. `frames` are the student's own stack frames, outermost first, as
-    "cgi_calc.py:41 in parse_query". `output` is the tail of what the program printed where a person looks.
+    "cgi_calc.py:41 in parse_query". `output` is the tail of what the program printed where a person looks. `absent`
+    names a function that the program does not have, or has for something else: it cannot be called so.
     """
 
     sent: str = ""
@@ -124,6 +129,7 @@ class Finding:
     look: str = ""
     frames: tuple[str, ...] = ()
     output: str = ""
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

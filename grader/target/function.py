@@ -41,11 +41,14 @@ class Module:
         }
         return self._finish(name, self._worker.call(request, self._seconds(name)))
 
-    def run_extension(self, path: str, function: str, *args: Any, shown: str) -> Called:
-        """Call a function of the kit's child code with the submission's module as its first argument."""
+    def run_extension(self, path: str, function: str, *args: Any, shown: str, on: str = "") -> Called:
+        """Call a function of the kit's child code with the submission's module as its first argument.
+
+        `on` names the submission's function that it works on; without that one there is no answer (Complaint).
+        """
         TRANSCRIPT.sent(shown)
-        request = {"extension": path, "function": function, "args": [plain.encode(item) for item in args]}
-        return self._finish(function, self._worker.call(request, self._seconds(function)))
+        request = {"extension": path, "function": function, "call": on, "args": [plain.encode(item) for item in args]}
+        return self._finish(on or function, self._worker.call(request, self._seconds(function)))
 
     def _seconds(self, name: str) -> float:
         # The first hang is given time for a busy machine; once a function has hung, its other checks answer soon.
@@ -59,10 +62,22 @@ class Module:
                 return answer
             case Raised():
                 raise_if_stub(answer.type, answer.message)
+                if answer.type == "TypeError" and not answer.frames:
+                    # It never came to run: another function, which only has the name.
+                    raise Complaint(
+                        Finding(
+                            sent,
+                            expected=f"{name}() to take these arguments",
+                            got=f"{answer.type}: {answer.message}",
+                            absent=name,
+                        )
+                    )
                 TRANSCRIPT.got(f"raised {answer.type}: {answer.message}")
                 return answer
             case Missing():
-                raise Complaint(Finding(expected=f"a function named {name}", got=f"no function named {name}"))
+                raise Complaint(
+                    Finding(expected=f"a function named {name}", got=f"no function named {name}", absent=name)
+                )
             case Hung(seconds):
                 self._hung.add(name)
                 got = f"no answer within {seconds:g} s"

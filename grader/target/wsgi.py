@@ -130,7 +130,7 @@ class WsgiTarget:
 
 def wrap(module: Module, middleware: str, plan: dict[str, Any], shown: str) -> WsgiReply:
     """A middleware of the submission around an application of ours that follows `plan` (child/wsgi_probe.py)."""
-    return _reply(_facts(module.run_extension(PROBE, "wrap", middleware, plan, shown=shown)), shown)
+    return _reply(_facts(module.run_extension(PROBE, "wrap", middleware, plan, shown=shown, on=middleware)), shown)
 
 
 @dataclass

@@ -87,7 +87,7 @@ def test_one_transaction_at_a_time(module: Module, folder: Path) -> None:
     """While one thread is inside transaction(), a second one waits; then it sees what the first has written."""
     db = seeded(module, folder)
     arguments = ("transaction", db, len(BOOKS) + 1, book("Between", "Two", 2))
-    called = module.run_extension(PROBE, "two_transactions", *arguments, shown="two threads: with transaction(db) ...")
+    called = module.run_extension(PROBE, "two_transactions", *arguments, shown="two threads: with transaction(db) ...", on="transaction")
     expect(called).returns_that(lambda got: isinstance(got, dict), "two transactions, one after the other")
     early, seen = (getattr(called, "value", {}).get(name) for name in ("entered", "seen"))
     expect.that(

@@ -70,16 +70,18 @@ def main() -> None:
 
 
 def _find(request: dict[str, Any], module: ModuleType, extensions: dict[str, ModuleType]) -> Any:
+    found: Any = module
+    for part in request["call"].split(".") if request["call"] else []:
+        found = getattr(found, part, None)
+    if request["call"] and not callable(found):
+        return None
     if "extension" in request:
         path = request["extension"]
         if path not in extensions:
             extensions[path] = _load(path, f"_grader_extension_{len(extensions)}")
         function = getattr(extensions[path], request["function"])
         return lambda *args, **kwargs: function(module, *args, **kwargs)
-    found: Any = module
-    for part in request["call"].split("."):
-        found = getattr(found, part, None)
-    return found if callable(found) else None
+    return found
 
 
 def _answer(replies: BinaryIO, answer: dict[str, Any]) -> None:

@@ -32,10 +32,20 @@ def test_a_program_may_have_modules_of_its_own(tmp_path: Path) -> None:
 OTHER_DESIGN = GOOD.replace("backwards", "turn").replace("respond", "answer")
 
 
-def test_a_correct_program_of_another_design_scores_full(tmp_path: Path) -> None:
-    card = grade_source(tmp_path, OTHER_DESIGN)
+@pytest.mark.parametrize(
+    "addition",
+    [
+        pytest.param("", id="no name in common"),
+        pytest.param("from os.path import join as backwards", id="an import of the name"),
+        pytest.param("backwards = respond = 'forwards'", id="variables of the names"),
+        pytest.param("def backwards():\n    return 'another thing'", id="another signature"),
+        pytest.param("class respond:\n    pass", id="a class of the name"),
+    ],
+)
+def test_a_correct_program_of_another_design_scores_full(tmp_path: Path, addition: str) -> None:
+    card = grade_source(tmp_path, f"{OTHER_DESIGN}\n\n{addition}\n")
     assert card.points == 100
-    assert "design of your own" in card.cards[0].note
+    assert "30 points for functions that it does without" in card.cards[0].note
 
 
 @pytest.mark.parametrize(
@@ -43,7 +53,6 @@ def test_a_correct_program_of_another_design_scores_full(tmp_path: Path) -> None
     [
         pytest.param(OTHER_DESIGN.replace("400", "404"), id="wrong on the wire"),
         pytest.param(OTHER_DESIGN + "\n\ndef backwards(text):\n    return text\n", id="a wrong function of the name"),
-        pytest.param(OTHER_DESIGN + "\n\nfrom os.path import join as backwards\n", id="a wrong import of the name"),
     ],
 )
 def test_another_design_is_paid_for_functions_only_when_all_else_is_right(tmp_path: Path, source: str) -> None:

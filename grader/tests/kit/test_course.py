@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from grader.course import load_course, load_exercise, select
-from grader.model import KitError, UsageError
+from grader.credit import is_function_check
+from grader.model import Exercise, KitError, UsageError
 
 TINY = Path(__file__).parents[1] / "course" / "tiny"
 
@@ -22,6 +23,15 @@ def change(path: Path, find: str, put: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert find in text
     path.write_text(text.replace(find, put), encoding="utf-8")
+
+
+@pytest.mark.parametrize("exercise", load_course(), ids=lambda exercise: exercise.id)
+def test_what_every_function_is_for_is_shown_on_the_wire_too(exercise: Exercise) -> None:
+    wire = {check.id for check in exercise.checks if not is_function_check(check)}
+    for step in exercise.steps:
+        own = {check.id for check in step.checks} & wire
+        assert set(step.shown_by or own) <= wire
+        assert step.shown_by or own, step.id
 
 
 def test_an_exercise_is_read_without_importing_its_checks(folder: Path) -> None:

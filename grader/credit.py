@@ -1,0 +1,73 @@
+"""Points for functions that a program does without, where the wire shows that it does their work.
+
+Function checks exist so that a step can be paid before the whole stands. A program of another structure has no such
+functions, and nothing may be lost for a design of one's own: what the function should have done is visible to a client.
+Each step says which checks on the wire show it (`shown_by` in exercise.toml; else all of the step's own).
+
+A program that has fewer than half of the stub's functions is a design of its own, and a name that it shares with the
+stub by chance is not held against it. In any other program a function that is there is judged as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import replace
+
+from grader.model import Check, Exercise, Outcome, Step, Verdict
+from grader.submission import functions, top_level_names
+
+
+def is_function_check(check: Check) -> bool:
+    """Whether a check calls functions by name; every other one looks at the wire."""
+    return "module" in check.fixtures
+
+
+def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """The function checks that count as passed all the same, by id, with the outcome they get."""
+    named = {name for step in exercise.steps for name in step.functions}
+    own_design = 2 * len(named & set(functions(tree))) < len(named)
+    absent = named if own_design else _absent(named, tree, outcomes)
+    found: dict[str, Outcome] = {}
+    for step in exercise.steps:
+        if not _is_shown(step, outcomes):
+            continue
+        for check in filter(is_function_check, step.checks):
+            outcome = outcomes.get(check.id)
+            if outcome is not None and _is_without(outcome, absent, outcomes, found, own_design):
+                found[check.id] = replace(outcome, verdict=Verdict.PASSED, finding=None, transcript=())
+    return found
+
+
+def _absent(named: set[str], tree: ast.Module, outcomes: Mapping[str, Outcome]) -> set[str]:
+    """Functions of the stub that the program does not have, or that cannot be called as the stub says."""
+    findings = [outcome.finding for outcome in outcomes.values() if outcome.finding is not None]
+    return named - top_level_names(tree) | {finding.absent for finding in findings if finding.absent}
+
+
+def _is_shown(step: Step, outcomes: Mapping[str, Outcome]) -> bool:
+    shown_by = step.shown_by or tuple(check.id for check in step.checks if not is_function_check(check))
+    verdicts = [outcomes[identity].verdict if identity in outcomes else None for identity in shown_by]
+    return bool(verdicts) and all(verdict is Verdict.PASSED for verdict in verdicts)
+
+
+def _is_without(
+    outcome: Outcome,
+    absent: set[str],
+    outcomes: Mapping[str, Outcome],
+    found: Mapping[str, Outcome],
+    own_design: bool,
+) -> bool:
+    if outcome.verdict in (Verdict.PASSED, Verdict.BROKEN):
+        return False
+    if own_design:
+        return True
+    if outcome.verdict is Verdict.FAILED:
+        return outcome.finding is not None and outcome.finding.absent in absent
+    # What it waits for is not there either; a function that it calls itself must be missing too.
+    needs = [need for need in outcome.check.needs if need in outcomes]
+    return (
+        outcome.verdict is Verdict.BLOCKED
+        and set(outcome.check.calls) <= absent
+        and all(outcomes[need].verdict is Verdict.PASSED or need in found for need in needs)
+    )
