@@ -167,7 +167,9 @@ def parse_request_line(line: bytes) -> tuple[str, str, tuple[int, int]]:
 
 # ---- step headers --------------------------------------------------------------------------------
 
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t -~\x80-\xff]*)")
+# *+ keeps the blanks that it took: a value may hold blanks as well, and in a faulty line with thousands of them every
+# way to share them out would be tried.
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*+([\t -~\x80-\xff]*)")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 
 
@@ -632,6 +634,10 @@ class _Stream:
         self.deadline = 0.0
         self.restart_clock()
 
+    def asks_for_head(self) -> bool:
+        """Whether the request is HEAD, whose answer has no content; also one that is refused before it is complete."""
+        return (self.line.encode("latin-1") or self.buffer.lstrip(b"\r\n")).startswith(b"HEAD ")
+
     def restart_clock(self) -> None:
         """From now on the client has timeout seconds again."""
         self.deadline = time.monotonic() + self.timeout
@@ -711,6 +717,9 @@ def _read_request(stream: _Stream) -> _Steps[Request | None]:
     return Request(method, target, version, fields, body, stream.client)
 
 
+_CHUNK_PART = 16384  # bytes
+
+
 def _read_body(stream: _Stream, framing: int | str) -> _Steps[bytes]:
     """Read a body of so many bytes, or one in chunks."""
     if framing == 0:
@@ -725,14 +734,21 @@ def _read_body(stream: _Stream, framing: int | str) -> _Steps[bytes]:
         body += stream.buffer[:missing]
         stream.buffer = stream.buffer[missing:]
         return bytes(body)
-    data = None
+    # Chunks are cut off a small part of the buffer: each cut copies what follows, and a chunk can be a single byte.
+    data, part = None, b""
     while data != b"":
-        while (chunk := take_chunk(stream.buffer)) is None:
-            yield from stream.receive()
-        data, stream.buffer = chunk
+        while (chunk := take_chunk(part)) is None:
+            if stream.buffer:
+                yield stream.sock, selectors.EVENT_WRITE  # a body of many chunks lets others have a turn
+            else:
+                yield from stream.receive()
+            part += stream.buffer[:_CHUNK_PART]
+            stream.buffer = stream.buffer[_CHUNK_PART:]
+        data, part = chunk
         body += data
         if len(body) > MAX_BODY:
             raise HttpError(413, f"The body is larger than {MAX_BODY} bytes.")
+    stream.buffer = part + stream.buffer
     while (rest := take_trailers(stream.buffer)) is None:
         yield from stream.receive()
     stream.buffer = rest
@@ -771,7 +787,7 @@ def _send_response(stream: _Stream, request: Request | None, response: Response,
         fields.append(("Connection", "keep-alive"))
     head = response_head(response.status, fields)
     with response.file or contextlib.nullcontext():
-        if response.status in (204, 304) or (request and request.method == "HEAD"):
+        if response.status in (204, 304) or stream.asks_for_head():
             yield from stream.send(head)
             return 0
         # One send for both: a second small one can wait 40 ms for the client's acknowledgement of the first.
