@@ -135,6 +135,7 @@ NASTY = "\"'><script>alert(1)</script><!--&amp;</form>"
         pytest.param({"user": "jdoe", "operand": ["11", "7"], "operation": "div"}, id="result"),
         pytest.param({"user": NASTY, "operand": [NASTY, NASTY], "operation": NASTY}, id="error, nasty"),
         pytest.param({"user": "\u00e9\U0001f600\u202e", "operand": ["9" * 100] * 10, "operation": "mul"}, id="long"),
+        pytest.param({"user": "\x85\ufffe", "operand": ["\x9f\U0001ffff"], "operation": "add"}, id="unprintable"),
     ],
 )
 def test_the_page_is_valid_html(url: str, session: requests.Session, fields: dict[str, Any]) -> None:

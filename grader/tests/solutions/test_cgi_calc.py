@@ -14,6 +14,7 @@ import pytest
 MAIN = Path(__file__).parents[3] / "solutions" / "cgi_calculator" / "cgi-bin" / "cgi_calc.py"
 README = Path(__file__).parents[3] / "exercises" / "cgi_calculator" / "README.md"
 FORM = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/x-www-form-urlencoded"}
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 
 
 def load() -> ModuleType:
@@ -58,6 +59,61 @@ def test_a_failure_of_ours_shows_no_traceback_to_the_visitor(tmp_path: Path) -> 
     assert done.stdout.startswith(b"Status: 500 ")
     assert b"Traceback" not in done.stdout
     assert b"NameError" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a variable holds text there, not bytes")
+def test_a_method_that_is_not_utf_8_is_refused_like_any_other() -> None:
+    environ = {b"REQUEST_METHOD": b"P\xffT"}
+    done = subprocess.run([sys.executable, "-I", str(MAIN)], env=environ, capture_output=True, timeout=30)
+    assert done.stdout.startswith(b"Status: 405 ")
+    assert "does not answer P\ufffdT." in done.stdout.decode()
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+def test_a_closed_standard_input_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert calc.read_body(0) == b""
+    with pytest.raises(calc.HttpError) as raised:
+        calc.read_body(5)
+    assert raised.value.status == 400
+
+
+def test_a_body_that_cannot_be_read_is_a_bad_request(tmp_path: Path) -> None:
+    with (tmp_path / "for-writing-only").open("wb") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-I", str(MAIN)],
+            env={**FORM, "CONTENT_LENGTH": "5"},
+            stdin=stdin,
+            capture_output=True,
+            timeout=30,
+        )
+    assert done.stdout.startswith(b"Status: 400 ")
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that can close standard output")
+@pytest.mark.parametrize("output", [">&-", pytest.param(">/dev/full", marks=FULL)])
+def test_where_nobody_takes_the_reply_it_ends_without_a_word(output: str) -> None:
+    command = f'"$0" -I "$1" {output}'
+    done = subprocess.run(["/bin/sh", "-c", command, sys.executable, str(MAIN)], capture_output=True, timeout=30)
+    assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 1)
+
+
+@pytest.mark.parametrize("where", ["address", "body"])
+def test_a_broken_escape_is_said_to_be_in_the_form(where: str) -> None:
+    form = b"operand=%zz"
+    environ = {**FORM, "CONTENT_LENGTH": str(len(form))} if where == "body" else {"QUERY_STRING": form.decode()}
+    assert b"The form has a %" in run(environ, form).stdout
+
+
+@pytest.mark.parametrize("character", "\x00\x08\x0b\x1f\x7f\x85\x9f\ufdd0\ufdef\ufffe\uffff\U0010ffff")
+def test_what_html_must_not_hold_is_replaced(character: str) -> None:
+    assert calc.escape(f"a{character}b") == "a\ufffdb"
+
+
+def test_what_html_may_hold_stays() -> None:
+    text = "\t\n\f\r ~\xa0\u200b\u202e\ud7ff\ue000\ufdcf\ufdf0\ufffd\U0001f600\U0010fffd"
+    assert calc.escape(text) == text
 
 
 def test_a_length_of_thousands_of_digits_is_too_large() -> None:

@@ -44,6 +44,14 @@ REASONS = {
     415: "Unsupported Media Type",
 }
 
+# What no page may hold, not even as a character reference: control characters and noncharacters (HTML Living
+# Standard, section 13.2.3.5). A table for str.translate().
+NOT_IN_HTML = dict.fromkeys(
+    [*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0), *range(0xFDD0, 0xFDF0)]
+    + [plane + last for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)],
+    "\ufffd",
+)
+
 LAST_RESORT = b"""\
 Status: 500 Internal Server Error\r
 Content-Type: text/plain; charset=utf-8\r
@@ -124,11 +132,13 @@ def escape(text: str) -> str:
     Given    any text.
     Returns  the text in which & < > " and ' have become character references. Any spelling that
              HTML knows is right: &#39; &#x27; and &apos; are the same character.
+             text.translate(NOT_IN_HTML) first: it puts U+FFFD where no page may hold the character.
 
     escape('<b> & "c"') -> '&lt;b&gt; &amp; &quot;c&quot;'
 
     HTML Living Standard, section 13.1.4 "Character references"
     """
+    text = text.translate(NOT_IN_HTML)
     # "&" goes first: later it would hit the "&" of the references just made.
     for character, reference in (
         ("&", "&amp;"),
@@ -230,7 +240,7 @@ def percent_decode(raw: bytes) -> str:
     for piece in escaped:
         # int() alone would take b"+5" and b" 5" for numbers.
         if not re.match(rb"[0-9A-Fa-f]{2}", piece):
-            raise HttpError(400, "The address has a % that two hex digits must follow, such as %2B.")
+            raise HttpError(400, "The form has a % that two hex digits must follow, such as %2B.")
         decoded.append(int(piece[:2], 16))
         decoded += piece[2:]
     try:
@@ -418,13 +428,17 @@ def read_body(length: int) -> bytes:
 
     Given    what body_length() returned.
     Returns  that many bytes of sys.stdin.buffer. Whatever follows them stays unread.
-    Raises   HttpError 400 when standard input ends before.
+    Raises   HttpError 400 when standard input ends before, is closed (then sys.stdin is None) or cannot
+             be read (OSError).
 
     The server may hold standard input open after the body: reading "all of it" would wait for ever.
 
     RFC 3875 section 4.2
     """
-    body = sys.stdin.buffer.read(length)
+    try:
+        body = sys.stdin.buffer.read(length) if sys.stdin else b""
+    except OSError:
+        raise HttpError(400, "The body cannot be read.") from None
     if len(body) < length:
         raise HttpError(400, "The body is shorter than the request says.")
     return body
@@ -492,17 +506,31 @@ def answer(method: str, environ: dict[str, str]) -> bytes:
     return cgi_response(200, page(user, operands, operation, result))
 
 
-def main() -> None:
-    """Answer the one request that this process was started for."""
-    method = os.environ.get("REQUEST_METHOD") or "GET"
+def write(reply: bytes) -> None:
+    """Hand the reply to the server. When nobody can take it, end without a word: there is nobody to tell."""
+    if sys.stdout is None:
+        sys.exit(1)
     # Bytes, not print(): on Windows a text stream would turn "\r\n" into "\r\r\n".
     stdout = sys.stdout.buffer
     try:
+        stdout.write(reply)
+        stdout.flush()
+    except OSError:
+        # Python tries once more at its end, and would complain: let it write into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        sys.exit(1)
+
+
+def main() -> None:
+    """Answer the one request that this process was started for."""
+    # In os.environ bytes that are not UTF-8 stand as halves of surrogate pairs, which no page can hold.
+    method = os.fsencode(os.environ.get("REQUEST_METHOD") or "GET").decode("utf-8", "replace")
+    try:
         response = answer(method, dict(os.environ))
-        stdout.write(head_only(response) if method == "HEAD" else response)
+        write(head_only(response) if method == "HEAD" else response)
     except Exception:
         # The visitor gets a sentence; the traceback goes to standard error, the server's log.
-        stdout.write(LAST_RESORT)
+        write(LAST_RESORT)
         raise
 
 
