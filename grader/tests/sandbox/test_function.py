@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,10 +104,8 @@ def test_a_hang_is_a_timeout_and_the_second_is_found_sooner(module: Module, monk
     monkeypatch.setattr(function_module, "SECONDS_AFTER_A_HANG", 0.1)
     module.call("number")
     for expected in ("0.6", "0.1"):
-        started = time.monotonic()
         error = complaint(module, "hang")
         assert (error.verdict, error.finding.got) == (Verdict.TIMEOUT, f"no answer within {expected} s")
-        assert time.monotonic() - started < float(expected) + 2.0
         assert module.call("number") == Returned(5)
 
 

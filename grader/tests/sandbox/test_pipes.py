@@ -53,12 +53,11 @@ def test_without_a_tail_the_head_is_all_that_is_kept() -> None:
     assert (drain.data, drain.truncated) == (b"abcde", True)
 
 
+@pytest.mark.timeout(60)
 def test_the_end_of_a_stream_that_stays_open_is_not_waited_for() -> None:
     reading, writing = os.pipe()
     drain = Drain(reading, 5)
-    started = time.monotonic()
-    assert not drain.ended(started + 0.05)
-    assert time.monotonic() - started < 2.0
+    assert not drain.ended(time.monotonic() + 0.05)
     os.close(writing)
     assert drain.ended(soon())
 
