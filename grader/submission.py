@@ -139,6 +139,15 @@ def untouched(tree: ast.Module, exercise: Exercise) -> bool:
     return bool(named) and all(name in found and is_stub(found[name]) for name in named)
 
 
+def only_stubs(main: Path, step: Step) -> bool:
+    """Whether nothing of a step is written yet, in the main file at this path."""
+    try:
+        found = functions(ast.parse(main.read_bytes()))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return bool(step.functions) and all(name in found and is_stub(found[name]) for name in step.functions)
+
+
 def find_import(tree: ast.Module, modules: tuple[str, ...]) -> tuple[str, int] | None:
     """The first use of one of the modules (or of "module.name"): (name, line).
 

@@ -10,6 +10,7 @@ The number tells connections apart. A head is shown whole, of a body the first B
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from grader.report import terminal
 from grader.report.safe import neutral
-from grader.target.transcript import show_bytes
+from grader.target.transcript import BINARY_SHOWN, escape, is_binary, show_bare
 
 HEAD_SHOWN = 8192
 BODY_SHOWN = 1024
@@ -33,6 +34,7 @@ class _Turn:
     """The bytes that went one way since the last ones went the other way."""
 
     way: str
+    whole: bool = False
     total: int = 0
     hidden: int = 0
     start: bytearray = field(default_factory=bytearray)
@@ -41,7 +43,12 @@ class _Turn:
         """The part of `data` to show; the rest is counted as hidden."""
         self.start += data[: max(0, HEAD_SHOWN - self.total)]
         blank = _BLANK_LINE.search(self.start)
-        limit = blank.end() + BODY_SHOWN if blank else HEAD_SHOWN
+        body_shown = BODY_SHOWN
+        if self.whole:
+            # A body that nobody can read tells nothing; whoever asks for all of it wants text.
+            binary = blank is not None and is_binary(bytes(self.start[blank.end() : blank.end() + BODY_SHOWN]))
+            body_shown = BINARY_SHOWN if binary else sys.maxsize
+        limit = blank.end() + body_shown if blank else sys.maxsize if self.whole else HEAD_SHOWN
         shown = data[: max(0, limit - self.total)]
         self.total += len(data)
         self.hidden += len(data) - len(shown)
@@ -51,7 +58,7 @@ class _Turn:
 class WireLog:
     """Prints what passes. Safe to use from several threads; a line is never torn.
 
-    With `whole` nothing is cut.
+    With `whole` nothing is cut but binary data; long runs of one byte are folded.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -65,10 +72,10 @@ class WireLog:
             turn = self._turns.get(connection)
             if turn is None or turn.way != way:
                 self._settle(connection)
-                turn = self._turns[connection] = _Turn(way)
+                turn = self._turns[connection] = _Turn(way, self._whole)
             self._print(
                 way,
-                *(f"{way} {connection}  {line}" for line in escaped_lines(data if self._whole else turn.take(data))),
+                *(f"{way} {connection}  {line}" for line in escaped_lines(turn.take(data), folded=self._whole)),
             )
 
     def pause(self, connection: int) -> None:
@@ -105,8 +112,8 @@ class WireLog:
             terminal.show(Text("\n".join(lines), style=STYLES[mark]))
 
 
-def escaped_lines(data: bytes) -> list[str]:
+def escaped_lines(data: bytes, *, folded: bool = False) -> list[str]:
     r"""b'a\r\n"b"' -> ['a\\r\\n', '"b"']: one entry per line, its end visible."""
     lines = [line for line in re.split(rb"(?<=\n)", data) if line]
-    # In show_bytes() every quote stands behind a backslash of its own, for the quotes around the whole.
-    return [show_bytes(line, len(line))[1:-1].replace('\\"', '"') for line in lines]
+    # escape() puts a backslash before every quote, for the quotes around the whole; there are none here.
+    return [(show_bare(line, len(line)) if folded else escape(line)).replace('\\"', '"') for line in lines]

@@ -18,11 +18,14 @@ from hypothesis.errors import Flaky
 from grader.engine.fuzz import PLAN, StopFuzzing
 from grader.engine.traces import own_frames, tidy_output
 from grader.model import Check, Complaint, Exercise, Finding, Outcome, Verdict
+from grader.submission import only_stubs
+from grader.target.function import find_stub_error
+from grader.target.patience import PATIENCE
 from grader.target.transcript import TRANSCRIPT
 
 KIT = Path(__file__).resolve().parents[1]
 
-HANG_SECONDS = 60.0
+HANG_SECONDS = 30.0
 MAX_TEXT = 40_000  # characters of each part of a finding
 
 Emit = Callable[[str, Outcome | str], None]
@@ -62,9 +65,11 @@ class GradePlugin:
         emit: Emit,
     ) -> None:
         """`folder` is where the main file of the submission lies: tracebacks are told relative to it."""
-        self._folder = folder
+        self._exercise, self._folder = exercise, folder
+        self._main = folder / Path(exercise.main).name
         self._checks = {check.id: check for check in exercise.checks}
         self._wanted = {identity: place for place, identity in enumerate(wanted)}
+        self._last = wanted[-1] if wanted else ""
         self._passed = set(passed)
         self._deadline = time.monotonic() + budget
         self._budget = budget
@@ -94,10 +99,14 @@ class GradePlugin:
         for need in check.needs:
             if need not in self._passed:
                 raise Blocked(self._checks[need])
-        if time.monotonic() > self._deadline:
-            raise OutOfTime(f"the {self._budget:g} s for this exercise were used up before this check")
-        if self._hung_for > HANG_SECONDS:
-            raise OutOfTime(f"the program has kept the grader waiting for {self._hung_for:.0f} s in all")
+        late, wire = time.monotonic() > self._deadline, "module" not in check.fixtures
+        # A call of a function is bounded in itself: what hangs on the wire takes no time from the functions.
+        if not late and not (wire and self._hung_for > HANG_SECONDS):
+            return
+        if not wire and only_stubs(self._main, self._exercise.step_of(check)):
+            raise Complaint(Finding(expected=check.claim, got="not written yet"), Verdict.NOT_STARTED)
+        used = f"the {self._budget:g} s for this exercise were used up before this check"
+        raise OutOfTime(used if late else f"the program has kept the grader waiting for {self._hung_for:.0f} s in all")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -112,9 +121,9 @@ class GradePlugin:
     def _judge(self, error: BaseException) -> tuple[Verdict, Finding]:
         match error:
             case Complaint() as complaint:
-                return complaint.verdict, complaint.finding
+                return self._heard(complaint)
             case StopFuzzing(complaint=complaint):
-                return complaint.verdict, complaint.finding
+                return self._heard(complaint)
             case Flaky():
                 got = "an answer that was wrong once and right the next time, for the same input"
                 return Verdict.FAILED, Finding(TRANSCRIPT.last("sent"), "the same answer every time", got)
@@ -132,17 +141,32 @@ class GradePlugin:
                 trace = "".join(traceback.format_list(frames))
                 return Verdict.BROKEN, Finding(got=f"{type(error).__name__}: {error}", output=trace[-4000:])
 
+    def _heard(self, complaint: Complaint) -> tuple[Verdict, Finding]:
+        """A complaint, with what a server has printed during the check: that is where its author looks."""
+        finding = complaint.finding
+        if complaint.verdict is Verdict.NOT_STARTED or TRANSCRIPT.witness is None:
+            return complaint.verdict, finding
+        output = finding.output or TRANSCRIPT.witness(0.0)
+        try:
+            find_stub_error(output)
+        except Complaint as unwritten:
+            return unwritten.verdict, unwritten.finding
+        return complaint.verdict, replace(finding, output=output)
+
     def _finish(self, check: Check) -> None:
         ending = self._ending
         if ending.verdict is Verdict.PASSED:
             self._passed.add(check.id)
         if ending.verdict is Verdict.TIMEOUT:
             self._hung_for += time.monotonic() - ending.started
+            if "module" not in check.fixtures:
+                PATIENCE.hung()
         outcome = Outcome(
             check=check,
             verdict=ending.verdict,
             finding=ending.finding and self._tidy(ending.finding, check),
-            transcript=() if ending.verdict is Verdict.PASSED else TRANSCRIPT.exchanges,
+            # Of what passes nobody wants to see the bytes, except of the one check that is replayed.
+            transcript=TRANSCRIPT.exchanges if ending.verdict is not Verdict.PASSED or check.id == self._last else (),
             examples=PLAN.examples,
             seconds=round(time.monotonic() - ending.started, 4),
         )
@@ -167,5 +191,7 @@ def _cut(text: str) -> str:
 
 
 def reason(check: Check) -> str:
-    """The rule behind a check, with its source."""
-    return f"{(check.rule or check.claim).rstrip('.')} ({check.source})"
+    """The rule behind a check, with its source. A rule of the kit stands in the exercise's README."""
+    source = "README" if check.source == "kit rule" else check.source
+    rule = (check.rule or check.claim).rstrip(".")
+    return rule if source in rule else f"{rule} ({source})"

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 CHUNK = 1 << 16
+_LEFT_OUT = b"\n[... %d bytes truncated ...]\n"
 
 
 class Drain:
@@ -61,7 +62,15 @@ class Drain:
             kept = len(self._head) + len(self._tail)
             if self.total <= kept or not self._tail_size:
                 return bytes(self._head + self._tail)
-            return bytes(self._head) + b"\n[... %d bytes truncated ...]\n" % (self.total - kept) + bytes(self._tail)
+            return bytes(self._head) + _LEFT_OUT % (self.total - kept) + bytes(self._tail)
+
+    def since(self, place: int) -> bytes:
+        """What came after the first `place` bytes, with a mark where something was left out."""
+        with self._lock:
+            tail_begins = self.total - len(self._tail)
+            missing = tail_begins - max(place, len(self._head))
+            head = bytes(self._head[place:]) + (_LEFT_OUT % missing if missing > 0 else b"")
+            return head + bytes(self._tail[max(0, place - tail_begins) :])
 
 
 class Lines:

@@ -10,7 +10,7 @@ from grader.sandbox.child import plain
 from grader.sandbox.policy import Policy
 from grader.sandbox.spawn import Site
 from grader.sandbox.worker import Answer, Died, Hung, Missing, Raised, Returned, Worker
-from grader.target.transcript import TRANSCRIPT, show_value
+from grader.target.transcript import TRANSCRIPT, show_call, show_value
 
 CALL_SECONDS = 4.0
 SECONDS_AFTER_A_HANG = 1.0
@@ -33,7 +33,7 @@ class Module:
 
         Raises Complaint when there is no answer: a hang, a dead process, a missing function, an untouched stub.
         """
-        TRANSCRIPT.sent(f"{name}({_show_arguments(args, kwargs)})")
+        TRANSCRIPT.sent(show_call(name, args, kwargs))
         request = {
             "call": name,
             "args": [plain.encode(item) for item in args],
@@ -114,8 +114,3 @@ def find_stub_error(output: str) -> None:
     for line in reversed(output.splitlines()[-40:]):
         kind, _, message = line.strip().partition(": ")
         raise_if_stub(kind, message)
-
-
-def _show_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    shown = [show_value(item, 1500) for item in args]
-    return ", ".join(shown + [f"{key}={show_value(item, 1500)}" for key, item in kwargs.items()])

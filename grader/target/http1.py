@@ -4,12 +4,14 @@ r"""HTTP/1.1 responses out of bytes, for the judge's client: bytes in, values ou
     -> HttpReply(status=200, reason="OK", headers=..., body=b"hi", raw=..., framing=Framing.LENGTH)
 
 Strict in what RFC 9110 and RFC 9112 say a server MUST send, liberal in all that they leave free: any reason
-phrase, any order and case of fields, a length, chunks, or a body that ends with the connection.
+phrase, any order and case of fields, a length, chunks, or a body that ends with the connection. A head whose lines end
+in LF is read too, as browsers read it (RFC 9112 section 2.2): `bare_lf` says so, and one check is about that.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -17,10 +19,13 @@ from typing import Final
 from grader.target.headers import Headers
 
 MAX_HEAD: Final = 1 << 18
+TRACE_SECONDS: Final = 0.2  # for a traceback that a server prints after it has answered
 
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([0-9]{3}) ([\t -~\x80-\xff]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[\t -~\x80-\xff]*")
+_LINE = re.compile(rb"(.*?)\r?\n")
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;[\t -~\x80-\xff]*)?")
 
 
@@ -35,7 +40,10 @@ class Framing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """One response. `raw` is every byte of it; `interim` are the 1xx responses before it; `sent` is for findings."""
+    """One response. `raw` is every byte of it; `interim` are the 1xx responses before it.
+
+    `sent` and `witness` (TRANSCRIPT.witness) are for findings.
+    """
 
     status: int
     reason: str
@@ -46,6 +54,13 @@ class HttpReply:
     version: str = "1.1"
     interim: tuple[int, ...] = ()
     sent: str = field(default="")
+    bare_lf: int | None = None  # where in `raw` the first line of the head ends in LF without CR
+    witness: Callable[[float], str] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def stderr(self) -> str:
+        """What the server has printed since the check began, where that is known: for findings."""
+        return "" if self.witness is None else self.witness(TRACE_SECONDS if self.status >= 500 else 0.0)
 
     @property
     def text(self) -> str:
@@ -104,7 +119,7 @@ def _take(buffer: bytes, method: str, ended: bool) -> Parsed:
         if len(buffer) > MAX_HEAD:
             raise _Wrong("an empty line that ends the header", MAX_HEAD)
         return NeedMore("the empty line that ends the header" if buffer else "the first byte of a response")
-    version, status, reason = _status_line(buffer[: buffer.index(b"\r\n")])
+    version, status, reason = _status_line(buffer[:end])
     headers = Headers(_fields(buffer[:end]))
     framing, size = _framing(status, method, headers)
     match framing:
@@ -123,25 +138,25 @@ def _take(buffer: bytes, method: str, ended: bool) -> Parsed:
             if not ended:
                 return NeedMore("the end of the connection, which ends a body without Content-Length")
             body, used = buffer[end:], len(buffer)
-    return HttpReply(status, reason, headers, body, buffer[:used], framing, version)
+    bare = re.search(rb"(?<!\r)\n", buffer[:end])
+    bare_lf = bare.start() if bare else None
+    return HttpReply(status, reason, headers, body, buffer[:used], framing, version, bare_lf=bare_lf)
 
 
 def _end_of_head(buffer: bytes) -> int | None:
-    place = buffer.find(b"\r\n\r\n")
-    return place + 4 if place >= 0 else None
+    match = _END_OF_HEAD.search(buffer)
+    return match.end() if match else None
 
 
 def _check_lines(buffer: bytes) -> None:
     """A head that is not complete may be wrong already: then nobody needs to wait."""
     if buffer and not b"HTTP/1.".startswith(buffer[:7]):
         raise _Wrong('a status line: "HTTP/1.1 ", three digits, a space (RFC 9112 section 4)', 0)
-    bare = re.search(rb"(?<!\r)\n", buffer)
-    if bare:
-        raise _Wrong("every line of the header ends in CR LF (RFC 9112 section 2.1)", bare.start())
 
 
-def _status_line(line: bytes) -> tuple[str, int, str]:
-    match = _STATUS_LINE.fullmatch(line)
+def _status_line(head: bytes) -> tuple[str, int, str]:
+    line = _LINE.match(head)
+    match = _STATUS_LINE.fullmatch(line[1]) if line else None
     if match is None:
         raise _Wrong('a status line: "HTTP/1.1 ", three digits, a space, a reason or none (RFC 9112 section 4)', 0)
     status = int(match[2])
@@ -152,15 +167,15 @@ def _status_line(line: bytes) -> tuple[str, int, str]:
 
 def _fields(head: bytes) -> list[tuple[str, str]]:
     fields = []
-    place = head.index(b"\r\n") + 2
-    for line in head[place:-4].split(b"\r\n") if len(head) - 2 > place else []:
-        name, colon, value = line.partition(b":")
+    _, *lines, _ = _LINE.finditer(head)
+    for line in lines:
+        place = line.start()
+        name, colon, value = line[1].partition(b":")
         if not colon or not _TOKEN.fullmatch(name):
             raise _Wrong("a field: a name, a colon right after it, a value (RFC 9112 section 5)", place)
         if not _VALUE.fullmatch(value):
             raise _Wrong("a field value without control characters (RFC 9110 section 5.5)", place + len(name) + 1)
         fields.append((name.decode("ascii"), value.strip(b" \t").decode("latin-1")))
-        place += len(line) + 2
     return fields
 
 

@@ -31,6 +31,8 @@ STEP: Final = 0.002  # seconds between two looks at the system's table of socket
 LOOPBACK: Final = "127.0.0.1"
 PORT_TAKEN: Final = ("address already in use", "address in use", "10048", "10013")
 OUTPUT: Final = 8192
+END_SECONDS: Final = 0.3  # a crash takes some milliseconds to become an exit status
+TRACEBACK: Final = b"Traceback (most recent call last):"
 
 # cpu in seconds: one server answers the checks of a whole exercise. processes: one for each of many clients is allowed.
 SERVER_POLICY: Final = Policy(cpu=300, processes=400, open_files=1024)
@@ -57,12 +59,17 @@ class SocketTarget:
         self._child: Child | None = None
         self._output: Drain | None = None
         self._refusal: Complaint | None = None
+        self._errors: Drain | None = None  # of the process that was started last
+        self._seen = 0  # bytes of them that earlier checks have caused
 
     def start(self) -> None:
         """Make sure that it runs. Raises Complaint when it does not come up; then it is not tried again."""
         if self._refusal is not None:
             raise self._refusal
         self.check_alive()
+        if TRANSCRIPT.witness != self.printed_lately:
+            TRANSCRIPT.witness = self.printed_lately
+            self._seen = self._errors.total if self._errors is not None else 0
         if self._child is not None:
             return
         for _ in range(PORT_TRIES):
@@ -78,13 +85,33 @@ class SocketTarget:
         code = self._child.exit_code if self._child is not None else None
         if self._child is None or code is None:
             return
-        self._child.errors.ended(time.monotonic() + 1.0)
-        errors = self._child.error_text
-        self.close()
-        got = f"it ended: {describe_exit(code)}"
+        got = f"it ended: {self._bury(self._child, code)}"
+        errors = self.printed_lately()
+        find_stub_error(errors)
         raise Complaint(
             Finding(TRANSCRIPT.last("sent"), "a server that goes on running", got, output=errors), Verdict.CRASHED
         )
+
+    def _bury(self, child: Child, code: int) -> str:
+        """How the process ended, in words; after this it may start again."""
+        child.errors.ended(time.monotonic() + 1.0)
+        self.close()
+        return describe_exit(code)
+
+    def how_it_ended(self) -> str:
+        """In words, when the process ends by itself within END_SECONDS; "" when it goes on running."""
+        child = self._child
+        code = child.wait(time.monotonic() + END_SECONDS) if child is not None else None
+        return "" if child is None or code is None else self._bury(child, code)
+
+    def printed_lately(self, seconds: float = 0.0) -> str:
+        """What it has written to standard error during this check (capped); a traceback is waited for so long."""
+        if self._errors is None:
+            return ""
+        deadline, pause = time.monotonic() + seconds, threading.Event()
+        while TRACEBACK not in self._errors.since(self._seen) and time.monotonic() < deadline:
+            pause.wait(STEP)
+        return self._errors.since(self._seen).decode("utf-8", "backslashreplace")
 
     @property
     def shown(self) -> str:
@@ -100,6 +127,7 @@ class SocketTarget:
         child = Child(self._site, self._main, self._command(), policy=policy, cwd=self._main.parent)
         self._child = child
         self._output = Drain(child.take_stdout(), OUTPUT)
+        self._errors, self._seen = child.errors, 0
         try:
             self._await_listening(child, child.started + START_SECONDS)
         except Complaint as refusal:
@@ -155,15 +183,15 @@ class SocketTarget:
             pass  # something is there; the checks will say what it does
         return True
 
-    def connect(self) -> Connection:
+    def connect(self, receive_buffer: int | None = None) -> Connection:
         """A new client."""
         self.start()
         try:
-            return Connection(self.port, self.timeout)
-        except Complaint:
-            # A crash takes a moment to become an exit status; if it is one, say so.
-            if self._child is not None and self._child.wait(time.monotonic() + 0.5) is not None:
-                self.check_alive()
+            return Connection(self.port, self.timeout, receive_buffer, self.how_it_ended)
+        except Complaint as refused:
+            if ending := self.how_it_ended():
+                got = f"{refused.finding.got}, for the program ended: {ending}"
+                raise Complaint(replace(refused.finding, got=got), Verdict.CRASHED) from None
             raise
 
     def exchange(
@@ -218,10 +246,6 @@ class SocketTarget:
         self.start()
         assert self._child is not None
         return command_lines(self._child.pid)
-
-    def still_runs(self) -> bool:
-        """Whether the process that was started last is alive. A crash needs a moment to show: ask after a reply."""
-        return self._child is not None and self._child.exit_code is None
 
     def stop(self, signal_number: int, seconds: float) -> int | None:
         """Send a signal; the exit code, or None when it still runs after so many seconds."""

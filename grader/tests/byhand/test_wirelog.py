@@ -57,9 +57,25 @@ def test_a_blank_line_in_two_pieces_still_ends_the_head(capsys: pytest.CaptureFi
     assert lines(capsys)[-1] == "> 1  ... 7 more bytes"
 
 
-def test_nothing_is_cut_where_everything_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    WireLog(whole=True).passed(1, "<", b"\r\n\r\n" + b"x" * 50_000)
-    assert len(lines(capsys)[-1]) == 50_000 + len("< 1  ")
+def test_text_is_not_cut_where_everything_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    text = b" ".join(b"%d" % number for number in range(9000))
+    WireLog(whole=True).passed(1, "<", b"\r\n\r\n" + text)
+    assert lines(capsys)[-1] == "< 1  " + text.decode()
+
+
+def test_a_long_run_is_folded_where_everything_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    WireLog(whole=True).passed(1, ">", b"GET /" + b"a" * 8170 + b" HTTP/1.1\r\n")
+    assert lines(capsys) == [r'> 1  "GET /" + "a"*8170 + " HTTP/1.1\r\n" (8186 bytes)']
+
+
+def test_of_binary_data_the_beginning_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    log = WireLog(whole=True)
+    log.passed(1, "<", b"HTTP/1.1 200 OK\r\n\r\n" + bytes(range(128, 256)) * 20)
+    log.passed(1, "<", bytes(range(128, 256)) * 80)
+    log.closed(1, "the server has closed the connection")
+    shown = lines(capsys)
+    assert shown[-2] == f"< 1  ... {128 * 100 - 64} more bytes"
+    assert sum(map(len, shown)) < 500
 
 
 def test_what_a_program_prints_cannot_pass_for_ours(capsys: pytest.CaptureFixture[str]) -> None:

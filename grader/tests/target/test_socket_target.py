@@ -15,6 +15,7 @@ from grader.model import Complaint, Verdict
 from grader.target import socket as target
 from grader.target.listening import Address, addresses
 from grader.target.socket import SocketTarget
+from grader.target.transcript import TRANSCRIPT
 from grader.target.webroot import Webroot
 from grader.tests.sandbox.stage import stage
 
@@ -142,6 +143,29 @@ def test_a_server_that_dies_is_noticed_and_started_again(servers: list[SocketTar
     assert complaint.verdict is Verdict.CRASHED
     assert "too bad" in complaint.finding.output
     assert server.exchange(HELLO).status == 200
+
+
+def test_a_server_that_dies_instead_of_answering_is_told_so(servers: list[SocketTarget], tmp_path: Path) -> None:
+    server = make(servers, tmp_path, source(during='data == b"die" and {}[data]'))
+    assert server.exchange(HELLO).status == 200
+    with server.connect() as client, pytest.raises(Complaint) as caught:
+        client.send(b"die").reply()
+    assert caught.value.verdict is Verdict.CRASHED
+    assert "the program ended: exit status 1" in caught.value.finding.got
+    assert TRANSCRIPT.witness is not None
+    assert "KeyError: b'die'" in TRANSCRIPT.witness(0.0)
+    assert server.exchange(HELLO).status == 200
+
+
+def test_what_is_printed_belongs_to_the_check_that_caused_it(servers: list[SocketTarget], tmp_path: Path) -> None:
+    during = 'print("asked", count, file=sys.stderr, flush=True)'
+    server = make(servers, tmp_path, source(during=during))
+    TRANSCRIPT.clear()
+    assert "asked 1" in server.exchange(HELLO).stderr
+    TRANSCRIPT.clear()
+    lately = server.exchange(HELLO).stderr
+    assert "asked" in lately
+    assert "asked 1\n" not in lately
 
 
 def test_a_flood_of_output_stops_nobody(servers: list[SocketTarget], tmp_path: Path) -> None:
