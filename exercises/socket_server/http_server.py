@@ -22,6 +22,7 @@ import os
 import signal
 import socket
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from io import FileIO
 from pathlib import Path
 
@@ -33,6 +34,7 @@ MAX_HEADER_SECTION = 16384  # bytes, from the first field to the empty line
 MAX_FIELDS = 100
 MAX_CHUNK_LINE = 1024  # bytes: a chunk's size and its extensions
 MAX_BODY = 1048576  # bytes: 1 MiB
+MAX_SCRIPT_HEADER = 65536  # bytes
 MAX_SCRIPT_OUTPUT = 16777216  # bytes: 16 MiB
 MAX_CLIENTS = 500  # connections open at once; the next ones wait in the backlog
 MAX_SCRIPTS = 16  # running at once; the next ones wait
@@ -43,14 +45,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"
 FILE_METHODS = ("GET", "HEAD", "OPTIONS")
 SCRIPT_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
-REASONS = {
-    100: "Continue", 200: "OK", 204: "No Content", 206: "Partial Content",
-    301: "Moved Permanently", 302: "Found", 304: "Not Modified",
-    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable",
-    417: "Expectation Failed", 431: "Request Header Fields Too Large",
-    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
-    504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+# Names that RFC 9110 has changed stand here, since older versions of Python know the old ones.
+REASONS = {int(status): status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content",
 }  # fmt: skip
 
 MEDIA_TYPES = {
@@ -105,7 +102,8 @@ class Response:
 
 @dataclass(frozen=True)
 class Site:
-    """What this server serves, and where. root is absolute and free of symbolic links."""
+    """What this server serves, and where. root is absolute and free of symbolic links, host is written as in a URL
+    (an IPv6 address in brackets)."""
 
     root: str
     host: str = "127.0.0.1"
@@ -167,7 +165,8 @@ def check_host(version: tuple[int, int], fields: Fields) -> None:
 
     Raises  HttpError(400) when Host is missing (allowed in version (1, 0) only), repeated (even with equal
             values), or not a host with an optional port: "a b", "a/b", "user@a", "a:b" and "a:80:80" are not.
-            An empty value is allowed; so is an address in brackets: "[::1]:8080".
+            An empty value is allowed; so is an address in brackets: "[::1]:8080", and every name that the RFC
+            allows: letters, digits, "-._~!$&'()*+,;=" and percent-escapes, as in "a-b.c_d".
     RFC 9112 section 3.2, RFC 3986 section 3.2.2
     """
     # TODO(headers): write check_host(), as the docstring says.
@@ -218,8 +217,9 @@ def take_chunk(buffer: bytes) -> tuple[bytes, bytes] | None:
              The last chunk has size 0: (b"", what follows its size line), see take_trailers().
              None when the chunk is not complete.
     Raises   HttpError(400) unless the size is 1 or more hex digits, followed by spaces or tabs at most before
-             ";" or CRLF; when the data is not followed by CRLF; when an LF stands alone in the size line;
-             when the size line with its CRLF is longer than MAX_CHUNK_LINE bytes.
+             ";" or CRLF; when an extension holds a control character other than tab; when the data is not
+             followed by CRLF (as soon as that is certain: b"5\r\nhelloX" is enough); when an LF stands alone in
+             the size line; when the size line with its CRLF is longer than MAX_CHUNK_LINE bytes.
              HttpError(413) when the size is above MAX_BODY.
     RFC 9112 section 7.1
     """
@@ -569,9 +569,11 @@ def parse_script_output(output: bytes) -> tuple[int, Fields, bytes]:
 
     The header's lines end in LF or CRLF; an empty line ends it. The status is that of Status; without it 302
     when there is a Location, else 200. Returned without Status and without fields that are the server's
-    business: Connection, Content-Length, Date, Keep-Alive, Server, Transfer-Encoding. Names in lower case.
-    Raises  HttpError(502) when there is no empty line, when a line is no header field, when Status does not
-            begin with a number from 200 to 599, and when none of Content-Type, Location and Status is there.
+    business: Connection, Content-Length, Date, Keep-Alive, Proxy-Connection, Server, TE, Trailer,
+    Transfer-Encoding, Upgrade. Names in lower case.
+    Raises  HttpError(502) when there is no empty line in the first MAX_SCRIPT_HEADER bytes, when a line is no
+            header field, when Status does not begin with a number from 200 to 599 (a space or tab may follow,
+            and words), and when none of Content-Type, Location and Status is there.
             RFC 3875 section 6
     """
     # TODO(cgi): write parse_script_output(), as the docstring says.
@@ -586,10 +588,13 @@ def run_script(site: Site, request: Request, file_path: str, script: tuple[str, 
     nothing in its environment but PATH, SYSTEMROOT (on Windows), header_variables() and
       GATEWAY_INTERFACE (CGI/1.1), SERVER_SOFTWARE, SERVER_NAME (the Host without its port, or site.host),
       SERVER_PORT, SERVER_PROTOCOL ("HTTP/1.1"), REQUEST_METHOD, SCRIPT_NAME, QUERY_STRING (also when empty),
-      REMOTE_ADDR, PATH_INFO (if there is an extra path), CONTENT_LENGTH (if the body is not empty).
+      REMOTE_ADDR, PATH_INFO and PATH_TRANSLATED (if there is an extra path; the latter is where it would lie
+      under the root), CONTENT_LENGTH (if the request has a body, be it an empty one).
+    The host of an absolute target ("http://host/x.py") stands for Host, in HTTP_HOST too.
+    The answer is what the script has written when it ends; with status 205 there is no content.
     Raises   HttpError(502) when the output is no CGI response or longer than MAX_SCRIPT_OUTPUT,
-             HttpError(504) when the script is not done after site.timeout seconds: it is killed, with all
-             that it started.
+             HttpError(504) when the script is not done after site.timeout seconds: it is killed, with its
+             group of processes. HttpError(503) when MAX_SCRIPTS run already and none of them ends for so long.
     RFC 3875 section 4.1
     """
     # TODO(cgi): write run_script(), as the docstring says.
@@ -620,8 +625,8 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         with listen(args.host, args.port) as listener:
             port = listener.getsockname()[1]
-            site = Site(os.path.realpath(args.root), args.host, port, args.timeout)
             address = f"[{args.host}]" if ":" in args.host else args.host
+            site = Site(os.path.realpath(args.root), address, port, args.timeout)
             print(f"Serving {site.root} at http://{address}:{port}/", flush=True)
             serve(site, listener)
 

@@ -35,9 +35,10 @@ import traceback
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from io import FileIO
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.parse import quote
 
 Fields = list[tuple[str, str]]  # header fields in order, names in lower case: [("host", "example.org")]
@@ -48,6 +49,7 @@ MAX_HEADER_SECTION = 16384  # bytes, from the first field to the empty line
 MAX_FIELDS = 100
 MAX_CHUNK_LINE = 1024  # bytes: a chunk's size and its extensions
 MAX_BODY = 1048576  # bytes: 1 MiB
+MAX_SCRIPT_HEADER = 65536  # bytes
 MAX_SCRIPT_OUTPUT = 16777216  # bytes: 16 MiB
 MAX_CLIENTS = 500  # connections open at once; the next ones wait in the backlog
 MAX_SCRIPTS = 16  # running at once; the next ones wait
@@ -58,14 +60,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"
 FILE_METHODS = ("GET", "HEAD", "OPTIONS")
 SCRIPT_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
-REASONS = {
-    100: "Continue", 200: "OK", 204: "No Content", 206: "Partial Content",
-    301: "Moved Permanently", 302: "Found", 304: "Not Modified",
-    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable",
-    417: "Expectation Failed", 431: "Request Header Fields Too Large",
-    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
-    504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+# Names that RFC 9110 has changed stand here, since older versions of Python know the old ones.
+REASONS = {int(status): status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content",
 }  # fmt: skip
 
 MEDIA_TYPES = {
@@ -120,7 +117,8 @@ class Response:
 
 @dataclass(frozen=True)
 class Site:
-    """What this server serves, and where. root is absolute and free of symbolic links."""
+    """What this server serves, and where. root is absolute and free of symbolic links, host is written as in a URL
+    (an IPv6 address in brackets)."""
 
     root: str
     host: str = "127.0.0.1"
@@ -207,7 +205,8 @@ def check_host(version: tuple[int, int], fields: Fields) -> None:
 
     Raises  HttpError(400) when Host is missing (allowed in version (1, 0) only), repeated (even with equal
             values), or not a host with an optional port: "a b", "a/b", "user@a", "a:b" and "a:80:80" are not.
-            An empty value is allowed; so is an address in brackets: "[::1]:8080".
+            An empty value is allowed; so is an address in brackets: "[::1]:8080", and every name that the RFC
+            allows: letters, digits, "-._~!$&'()*+,;=" and percent-escapes, as in "a-b.c_d".
     RFC 9112 section 3.2, RFC 3986 section 3.2.2
     """
     hosts = field_values(fields, "host")
@@ -294,8 +293,9 @@ def take_chunk(buffer: bytes) -> tuple[bytes, bytes] | None:
              The last chunk has size 0: (b"", what follows its size line), see take_trailers().
              None when the chunk is not complete.
     Raises   HttpError(400) unless the size is 1 or more hex digits, followed by spaces or tabs at most before
-             ";" or CRLF; when the data is not followed by CRLF; when an LF stands alone in the size line;
-             when the size line with its CRLF is longer than MAX_CHUNK_LINE bytes.
+             ";" or CRLF; when an extension holds a control character other than tab; when the data is not
+             followed by CRLF (as soon as that is certain: b"5\r\nhelloX" is enough); when an LF stands alone in
+             the size line; when the size line with its CRLF is longer than MAX_CHUNK_LINE bytes.
              HttpError(413) when the size is above MAX_BODY.
     RFC 9112 section 7.1
     """
@@ -758,12 +758,12 @@ def _read_body(stream: _Stream, framing: int | str) -> _Steps[bytes]:
 def _answer_without_waiting(site: Site, request: Request, stream: _Stream) -> _Steps[Response]:
     """Call answer(); where that may take long, because a script has to run, on a thread whose end we wait
     for."""
-    if ".py" not in request.target.lower() and "%" not in request.target:  # an escape may hide a letter of it
+    if not _asks_for_script(request):
         return answer(site, request)
     responses: list[Response] = []
 
     def work() -> None:
-        with theirs, _script_slots:
+        with theirs:
             responses.append(answer(site, request))
 
     stream.deadline = math.inf  # run_script() has a clock of its own
@@ -772,6 +772,13 @@ def _answer_without_waiting(site: Site, request: Request, stream: _Stream) -> _S
         threading.Thread(target=work, daemon=True).start()
         yield ours, selectors.EVENT_READ  # it sees an end when the thread closes theirs
     return responses[0]
+
+
+def _asks_for_script(request: Request) -> bool:
+    """Whether answer() may run a script."""
+    with contextlib.suppress(HttpError):
+        return split_script(clean_path(parse_target(request.method, request.target)[0])) is not None
+    return False
 
 
 def _send_response(stream: _Stream, request: Request | None, response: Response, keep: bool) -> _Steps[int]:
@@ -890,8 +897,7 @@ class _Loop:
                 for task in [task for task in self.tasks if task.stream.deadline < now]:
                     self.proceed(task, TimeoutError())
                 self.listen(len(self.tasks) < MAX_CLIENTS)
-        for child in list(_running):
-            _kill(child)
+        _scripts.end()
         for task in list(self.tasks):
             self.close(task)
         for thing in (self.bell, self.button, self.selector):
@@ -1201,7 +1207,6 @@ def if_range_holds(fields: Fields, tag: str, modified: int) -> bool:
 
 # ---- step cgi ------------------------------------------------------------------------------------
 
-_running: set[subprocess.Popen[bytes]] = set()
 _script_slots = threading.Semaphore(MAX_SCRIPTS)
 
 
@@ -1241,26 +1246,29 @@ def parse_script_output(output: bytes) -> tuple[int, Fields, bytes]:
 
     The header's lines end in LF or CRLF; an empty line ends it. The status is that of Status; without it 302
     when there is a Location, else 200. Returned without Status and without fields that are the server's
-    business: Connection, Content-Length, Date, Keep-Alive, Server, Transfer-Encoding. Names in lower case.
-    Raises  HttpError(502) when there is no empty line, when a line is no header field, when Status does not
-            begin with a number from 200 to 599, and when none of Content-Type, Location and Status is there.
+    business: Connection, Content-Length, Date, Keep-Alive, Proxy-Connection, Server, TE, Trailer,
+    Transfer-Encoding, Upgrade. Names in lower case.
+    Raises  HttpError(502) when there is no empty line in the first MAX_SCRIPT_HEADER bytes, when a line is no
+            header field, when Status does not begin with a number from 200 to 599 (a space or tab may follow,
+            and words), and when none of Content-Type, Location and Status is there.
             RFC 3875 section 6
     """
-    match = re.match(rb"(.*?\r?\n)\r?\n", output, re.DOTALL)
+    match = re.match(rb"(.*?\r?\n)\r?\n", output[:MAX_SCRIPT_HEADER], re.DOTALL)
     if match is None:
         raise HttpError(502, "The script's output has no header.")
     try:
         fields = parse_fields(match[1].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
     except HttpError:
         raise HttpError(502, "The script's header is broken.") from None
-    status = [value.split(" ")[0] for value in field_values(fields, "status")]
+    status = [re.split("[ \t]", value)[0] for value in field_values(fields, "status")]
     located = bool(field_values(fields, "location"))
     if status and not re.fullmatch("[2-5][0-9][0-9]", status[0]):
         raise HttpError(502, "The script's status is no status.")
     if not (status or located or field_values(fields, "content-type")):
         raise HttpError(502, "The script's header has no Content-Type.")
-    ours = {"connection", "content-length", "date", "keep-alive", "server", "status", "transfer-encoding"}
-    kept = [(name, value) for name, value in fields if name not in ours]
+    ours = {"content-length", "date", "server", "status"}
+    hop_by_hop = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    kept = [(name, value) for name, value in fields if name not in ours | hop_by_hop]
     return int(status[0]) if status else 302 if located else 200, kept, output[match.end() :]
 
 
@@ -1272,19 +1280,36 @@ def run_script(site: Site, request: Request, file_path: str, script: tuple[str, 
     nothing in its environment but PATH, SYSTEMROOT (on Windows), header_variables() and
       GATEWAY_INTERFACE (CGI/1.1), SERVER_SOFTWARE, SERVER_NAME (the Host without its port, or site.host),
       SERVER_PORT, SERVER_PROTOCOL ("HTTP/1.1"), REQUEST_METHOD, SCRIPT_NAME, QUERY_STRING (also when empty),
-      REMOTE_ADDR, PATH_INFO (if there is an extra path), CONTENT_LENGTH (if the body is not empty).
+      REMOTE_ADDR, PATH_INFO and PATH_TRANSLATED (if there is an extra path; the latter is where it would lie
+      under the root), CONTENT_LENGTH (if the request has a body, be it an empty one).
+    The host of an absolute target ("http://host/x.py") stands for Host, in HTTP_HOST too.
+    The answer is what the script has written when it ends; with status 205 there is no content.
     Raises   HttpError(502) when the output is no CGI response or longer than MAX_SCRIPT_OUTPUT,
-             HttpError(504) when the script is not done after site.timeout seconds: it is killed, with all
-             that it started.
+             HttpError(504) when the script is not done after site.timeout seconds: it is killed, with its
+             group of processes. HttpError(503) when MAX_SCRIPTS run already and none of them ends for so long.
     RFC 3875 section 4.1
     """
-    host = (field_values(request.fields, "host") or [""])[0]
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ},
-        **header_variables(request.fields),
+    deadline = time.monotonic() + site.timeout
+    if not _script_slots.acquire(timeout=site.timeout):
+        raise HttpError(503, f"This server runs {MAX_SCRIPTS} scripts at once, and all of them are busy.")
+    try:
+        output = _output_of(file_path, _environment(site, request, script, query), request.body, deadline)
+    finally:
+        _script_slots.release()
+    status, fields, content = parse_script_output(output)
+    return Response(status, fields, b"" if status == 205 else content, sized=request.method != "HEAD")
+
+
+def _environment(site: Site, request: Request, script: tuple[str, str], query: str) -> dict[str, str]:
+    """What a script finds in its environment: see run_script()."""
+    fields = header_variables(request.fields)
+    absolute = _ABSOLUTE_FORM.fullmatch(request.target)
+    if absolute:  # RFC 9112 section 3.2.2: what the Host field says is ignored then
+        fields["HTTP_HOST"] = absolute[1]
+    variables = {
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_SOFTWARE": SERVER_NAME,
-        "SERVER_NAME": re.sub(r":[0-9]*$", "", host) or site.host,
+        "SERVER_NAME": re.sub(r":[0-9]*$", "", fields.get("HTTP_HOST", "")) or site.host,
         "SERVER_PORT": str(site.port),
         "SERVER_PROTOCOL": f"HTTP/{request.version[0]}.{request.version[1]}",
         "REQUEST_METHOD": request.method,
@@ -1293,45 +1318,92 @@ def run_script(site: Site, request: Request, file_path: str, script: tuple[str, 
         "REMOTE_ADDR": request.client,
     }
     if script[1]:
-        environment["PATH_INFO"] = script[1]
-    if request.body:
-        environment["CONTENT_LENGTH"] = str(len(request.body))
-    # The body comes from a file: on a pipe, a script that writes before it reads and we would wait for each
-    # other.
-    with tempfile.TemporaryFile() as body:
-        body.write(request.body)
-        body.seek(0)
-        child = subprocess.Popen(
-            [sys.executable, file_path],
-            stdin=body,
-            stdout=subprocess.PIPE,
-            cwd=os.path.dirname(file_path),
-            env=environment,
-            start_new_session=True,
-        )
-    _running.add(child)
-    watchdog = threading.Timer(site.timeout, _kill, [child])
-    watchdog.start()
-    try:
-        assert child.stdout is not None
-        with child.stdout as pipe:
-            output = pipe.read(MAX_SCRIPT_OUTPUT + 1)
-    finally:
-        in_time = watchdog.is_alive()
-        watchdog.cancel()
-        _kill(child)
+        variables["PATH_INFO"] = script[1]
+        variables["PATH_TRANSLATED"] = site.root.rstrip(os.sep) + script[1].replace("/", os.sep)
+    if any(name in ("content-length", "transfer-encoding") for name, _ in request.fields):
+        variables["CONTENT_LENGTH"] = str(len(request.body))
+    inherited = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    if os.name != "nt":  # there an environment is text; here it is bytes: of fields as they came, of the rest UTF-8
+        fields = {name: os.fsdecode(value.encode("latin-1")) for name, value in fields.items()}
+        variables = {name: os.fsdecode(value.encode("utf-8", "surrogateescape")) for name, value in variables.items()}
+    return {**inherited, **fields, **variables}
+
+
+def _output_of(file_path: str, environment: dict[str, str], body: bytes, deadline: float) -> bytes:
+    """Run a script and return what it has written when it ends. Raises HttpError 504, 502, 503 as run_script()."""
+    # Files instead of pipes: a script that writes before it reads and we would wait for each other, and a process
+    # that it leaves behind would hold the pipe open long after its end.
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
+        given.write(body)
+        given.seek(0)
+        child = _scripts.start(file_path, environment, given, output)
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.05):
+                if time.monotonic() >= deadline or os.fstat(output.fileno()).st_size > MAX_SCRIPT_OUTPUT:
+                    _kill(child)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
         child.wait()
-        _running.discard(child)
-    if not in_time:
-        raise HttpError(504, f"The script was not done after {site.timeout:g} seconds.")
-    if len(output) > MAX_SCRIPT_OUTPUT:
+        ended.set()
+        watcher.join()  # it looks at a file that is closed soon
+        _scripts.forget(child)
+        if time.monotonic() >= deadline:
+            raise HttpError(504, "The script was not done in time.")
+        output.seek(0)
+        written = output.read(MAX_SCRIPT_OUTPUT + 1)
+    if len(written) > MAX_SCRIPT_OUTPUT:
         raise HttpError(502, "The script's output is too long.")
-    status, fields, content = parse_script_output(output)
-    return Response(status, fields, content, sized=request.method != "HEAD")
+    return written
+
+
+class _Scripts:
+    """The scripts that run. After end() none is started any more, so that none outlives the server."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.running: set[subprocess.Popen[bytes]] = set()
+        self.ended = False
+
+    def start(
+        self, file_path: str, environment: dict[str, str], body: IO[bytes], output: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """Start a script."""
+        with self.lock:
+            if self.ended:
+                raise HttpError(503, "This server is about to stop.")
+            child = subprocess.Popen(
+                [sys.executable, file_path],
+                stdin=body,
+                stdout=output,
+                cwd=os.path.dirname(file_path),
+                env=environment,
+                start_new_session=True,
+            )
+            self.running.add(child)
+        return child
+
+    def forget(self, child: subprocess.Popen[bytes]) -> None:
+        """A script has ended; so does now what it has started and left behind in its group."""
+        with self.lock:
+            _kill(child)
+            self.running.discard(child)
+
+    def end(self) -> None:
+        """Kill all that run."""
+        with self.lock:
+            self.ended = True
+            for child in self.running:
+                _kill(child)
+
+
+_scripts = _Scripts()
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """Kill a script and all that it started."""
+    """Kill a script and its group of processes: what it has started, unless that has made itself independent."""
     with contextlib.suppress(OSError):
         if sys.platform == "win32":
             child.kill()
@@ -1363,8 +1435,8 @@ def main() -> None:
     with contextlib.suppress(KeyboardInterrupt):
         with listen(args.host, args.port) as listener:
             port = listener.getsockname()[1]
-            site = Site(os.path.realpath(args.root), args.host, port, args.timeout)
             address = f"[{args.host}]" if ":" in args.host else args.host
+            site = Site(os.path.realpath(args.root), address, port, args.timeout)
             print(f"Serving {site.root} at http://{address}:{port}/", flush=True)
             serve(site, listener)
 

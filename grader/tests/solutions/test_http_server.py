@@ -109,6 +109,9 @@ def test_ipv6_is_served_where_there_is_any(webroot: Webroot) -> None:
         with socket.create_connection(("::1", port), 10) as sock:
             sock.sendall(b"GET /notes.txt HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n")
             assert sock.recv(20).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(("::1", port), 10) as sock, sock.makefile("rb") as answer:
+            sock.sendall(b"GET /cgi-bin/show.py HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+            assert b"SERVER_NAME=[::1]\n" in answer.read()  # RFC 3875 section 4.1.14
         process.terminate()
 
 
