@@ -88,8 +88,7 @@ class Bench:
         for name, text in (("parser.py", PARSER), ("empty.py", EMPTY)):
             (submission / name).write_text(text, encoding="utf-8")
         isolation = choose_isolation("auto")
-        if isolation == "landlock":
-            give_to(scratch, child_uid())
+        give_to(scratch, child_uid())
         site = Site(scratch, submission, isolation)
         self._module = Module(site, "parser.py")
         self._here = _load(submission / "parser.py")

@@ -61,7 +61,7 @@ class Program:
         if exercise.kind == "socket":
             read, arguments = (webroot,), [*arguments, "--root", str(webroot)]
         else:
-            database = place.scratch / "catalog.json"
+            database = place.files / "catalog.json"
             read, arguments = (BOOKS,), [*arguments, "--db", str(database), "--seed", str(BOOKS)]
         policy = replace(POLICY, read=read, ports=(self._port,))
         inner, outer = f"{LOOPBACK}:{self._port}", f"{LOOPBACK}:{shown_port or self._port}"

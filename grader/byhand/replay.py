@@ -164,7 +164,7 @@ def describe(complaint: Complaint) -> str:
 def _exchange(place: Workplace, data: bytes) -> int:
     """Send bytes to a server of its own and show what comes back, until it closes or has been silent for a while."""
     log = WireLog(whole=True)
-    webroot = build_webroot(KIT / "webroot", place.scratch / "served")
+    webroot = build_webroot(KIT / "webroot", place.root / "served")
     program = Program(place, webroot.root, log.program)
     try:
         with program.connect() as connection:

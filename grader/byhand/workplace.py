@@ -11,10 +11,10 @@ from pathlib import Path
 
 from grader.model import Exercise, UsageError
 from grader.sandbox.isolation import choose_isolation
-from grader.sandbox.policy import child_uid
 from grader.sandbox.processes import become_subreaper, sweep
-from grader.sandbox.scratch import SKIPPED, copy_package, copy_submission, give_to
+from grader.sandbox.scratch import SKIPPED, copy_submission
 from grader.sandbox.spawn import Site
+from grader.sandbox.stage import prepare_site
 from grader.submission import Submission
 
 KIT = Path(__file__).resolve().parents[2]
@@ -23,19 +23,16 @@ KIT = Path(__file__).resolve().parents[2]
 class Workplace:
     """Copies of the exercise as it is on disk. `site` makes a new one when a file has changed since the last."""
 
-    def __init__(self, submission: Submission, exercise: Exercise, scratch: Path, isolation: str) -> None:
-        self.submission, self.exercise, self.scratch = submission, exercise, scratch
+    def __init__(self, submission: Submission, exercise: Exercise, root: Path, isolation: str) -> None:
+        """Everything lies below `root`, which no program may write to; what they leave for later copies in `files`."""
+        self.submission, self.exercise, self.root, self.files = submission, exercise, root, root / "files"
         self._isolation, self._source = isolation, submission.folder(exercise)
-        self._packages = (copy_package("tinydb", scratch / "packages"),) if exercise.kind == "wsgi" else ()
         self._lock = threading.Lock()
         self._number, self._seen, self._site = 0, fingerprint(self._source), self._copy(0)
 
     def _copy(self, number: int) -> Site:
-        target = self.scratch / f"copy-{number}"
-        copy_submission(self._source, target)
-        if self._isolation == "landlock":
-            give_to(self.scratch, child_uid())
-        return Site(self.scratch, target, self._isolation, self._packages)
+        copy_submission(self._source, self.root / f"copy-{number}" / "submission")
+        return prepare_site(self.root, self.exercise, self._isolation, f"copy-{number}")
 
     @property
     def changed(self) -> bool:
@@ -54,7 +51,7 @@ class Workplace:
     def unmask(self, text: str) -> str:
         """The person's own paths in place of those of the copy."""
         for number in range(self._number + 1):
-            copied = str(self.scratch / f"copy-{number}")
+            copied = str(self.root / f"copy-{number}" / "submission")
             text = text.replace(copied, self.submission.shown_path(self.exercise))
         return text
 

@@ -16,12 +16,12 @@ import pytest
 
 from grader.course import load_course, load_exercise
 from grader.engine.fixtures import SubmissionFixtures
-from grader.engine.stage import prepare_site
 from grader.job import Job
 from grader.model import Exercise, KitError, UsageError
 from grader.sandbox.isolation import choose_isolation
 from grader.sandbox.processes import become_subreaper
 from grader.sandbox.scratch import copy_submission
+from grader.sandbox.stage import prepare_site
 from grader.submission import find_submission
 
 KIT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
             check_seconds=0.0,
         )
         become_subreaper()
-        config.pluginmanager.register(SubmissionFixtures(job, exercise, prepare_site(job, exercise)))
+        config.pluginmanager.register(SubmissionFixtures(job, exercise, prepare_site(scratch, exercise, job.isolation)))
     except (UsageError, KitError) as error:
         raise pytest.UsageError(str(error)) from error
 

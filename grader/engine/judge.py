@@ -19,6 +19,9 @@ UNUSED_PLUGINS = (
 
 
 def main() -> None:
+    from grader.sandbox.processes import become_subreaper
+
+    become_subreaper()  # before anything else: other judges' children may run already
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -41,17 +44,15 @@ def run(job: Any, emit: Any) -> int:
     from grader.engine.fixtures import SubmissionFixtures
     from grader.engine.fuzz import PLAN
     from grader.engine.plugin import GradePlugin
-    from grader.engine.stage import prepare_site
     from grader.job import outcome_to_json
     from grader.model import Outcome
-    from grader.sandbox.processes import become_subreaper
+    from grader.sandbox.stage import prepare_site
 
     scratch, folder = Path(job.scratch), Path(job.checks_folder)
-    become_subreaper()
     set_hypothesis_home_dir(scratch / "hypothesis")
     PLAN.effort, PLAN.seed = job.effort, job.seed
     exercise = load_exercise(folder)
-    site = prepare_site(job, exercise)
+    site = prepare_site(scratch, exercise, job.isolation)
     main = site.submission / exercise.main
 
     def report(kind: str, what: Outcome | str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import stat
 import struct
@@ -28,15 +29,18 @@ SCOPE_ABSTRACT_SOCKET, SCOPE_SIGNAL = 1, 2
 
 READ = EXECUTE | READ_FILE | READ_DIR
 
-# What programs of the standard library look up outside their own folders: names, time zones, media types.
+# What programs of the standard library look up outside their own folders: names, time zones, media types. Not the whole
+# of /usr and /opt, where somebody may have put a course.
 SYSTEM_READ = (
-    "/usr", "/lib", "/lib64", "/bin", "/sbin", "/opt",
+    "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/share", "/usr/local/lib",
+    "/lib", "/lib32", "/lib64", "/bin", "/sbin",
     "/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/hosts", "/etc/host.conf",
     "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/protocols", "/etc/services", "/etc/gai.conf", "/etc/passwd",
-    "/etc/group", "/etc/ssl", "/etc/alternatives", "/dev/urandom", "/dev/random", "/sys/devices/system/cpu",
-    "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/sys",
+    "/etc/group", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/alternatives", "/dev/urandom", "/dev/random",
+    "/sys/devices/system/cpu", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/sys",
 )  # fmt: skip
-SYSTEM_WRITE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/shm", "/dev/tty")
+# Semaphores of multiprocessing are files in /dev/shm, made with a name that the C library chooses.
+SYSTEM_WRITE = ("/dev/null", "/dev/zero", "/dev/full", "/dev/shm")
 
 
 def abi() -> int:
@@ -50,6 +54,8 @@ def abi() -> int:
 def create_ruleset(read: tuple[Path, ...], write: tuple[Path, ...], ports: tuple[int, ...] | None) -> int:
     """A descriptor of a ruleset, for the launcher. Raises OSError where the kernel refuses.
 
+    `read` and `write` are taken as they are: a symbolic link that has come into the place of one is refused, because
+    an earlier child may have put it there. No child may be able to rename a folder above them.
     `ports` are the TCP ports that may be bound and connected to (kernel 6.7 and newer); None leaves TCP alone.
     """
     version = abi()
@@ -63,10 +69,14 @@ def create_ruleset(read: tuple[Path, ...], write: tuple[Path, ...], ports: tuple
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "landlock_create_ruleset")
     try:
-        for path in [*SYSTEM_READ, *map(str, read)]:
-            _allow_path(libc, ruleset, path, READ & handled_fs)
-        for path in [*SYSTEM_WRITE, *map(str, write)]:
-            _allow_path(libc, ruleset, path, handled_fs)
+        for paths, follow, access in (
+            (SYSTEM_READ, True, READ & handled_fs),
+            (map(str, read), False, READ & handled_fs),
+            (SYSTEM_WRITE, True, handled_fs),
+            (map(str, write), False, handled_fs),
+        ):
+            for path in paths:
+                _allow_path(libc, ruleset, path, access, follow)
         for port in (ports or ()) if handled_net else ():
             _add_rule(libc, ruleset, RULE_NET_PORT, struct.pack("=QQ", BIND_TCP | CONNECT_TCP, port))
     except OSError:
@@ -76,12 +86,16 @@ def create_ruleset(read: tuple[Path, ...], write: tuple[Path, ...], ports: tuple
     return ruleset
 
 
-def _allow_path(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
+def _allow_path(libc: ctypes.CDLL, ruleset: int, path: str, access: int, follow: bool) -> None:
     # Some fifty paths for each child: no detour through pathlib.
+    flags = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(path, getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0))
+        descriptor = os.open(path, flags)
         try:
-            rights = access if stat.S_ISDIR(os.fstat(descriptor).st_mode) else access & ON_FILES
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISLNK(mode):
+                raise OSError(errno.ELOOP, "a symbolic link came into the place of what a program may open", path)
+            rights = access if stat.S_ISDIR(mode) else access & ON_FILES
             _add_rule(libc, ruleset, RULE_PATH_BENEATH, struct.pack("=Qi", rights, descriptor))
         finally:
             os.close(descriptor)

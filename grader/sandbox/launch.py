@@ -10,6 +10,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
+from grader.sandbox import seccomp
 from grader.sandbox.policy import CHILD_CODE, Policy, child_uid
 from grader.sandbox.processes import count_of_user
 
@@ -27,14 +28,16 @@ def launch_arguments(
     refused: Sequence[str] = (),
 ) -> list[str]:
     """The command line of a child. Nothing in it is a secret: on Linux any process may read it."""
-    confined = ruleset is not None
+    uid = child_uid()
     config = {
         "main": str(main),
         "argv": [str(main), *argv],
         "path": [str(folder) for folder in path],
-        "limits": policy.rlimits(0 if confined and child_uid() is not None else _running()),
+        "limits": policy.rlimits(_running() if uid is None else 0),
         "landlock": ruleset,
-        "uid": child_uid() if confined else None,
+        "uid": uid,
+        "filter": seccomp.program(),
+        "own": seccomp.OWN_PID,
         "refused": list(refused),
     }
     options = ["-I", "-S", "-B", "-X", "utf8", "--check-hash-based-pycs", "always"]

@@ -71,7 +71,8 @@ def interpreter_folders() -> tuple[Path, ...]:
     prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     executables = {sys.executable, os.path.realpath(sys.executable)}
     folders = {Path(prefix) / part for prefix in prefixes for part in ("bin", "lib", "lib64", "pyvenv.cfg", "include")}
-    return tuple(sorted(folders | {Path(name) for name in executables}))
+    # Resolved once, before anything of a submission runs; rules for a child are never made of links.
+    return tuple(sorted({path.resolve() for path in folders | {Path(name) for name in executables} if path.exists()}))
 
 
 def child_uid(judge: int | None = None) -> int | None:

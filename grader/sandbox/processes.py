@@ -22,6 +22,7 @@ from typing import Any
 
 POLL = 0.002
 SWEEP_SECONDS = 3.0
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 
 _living: set[int] = set()
@@ -33,7 +34,11 @@ _births = threading.Lock()
 
 
 def become_subreaper() -> bool:
-    """Adopt orphaned descendants from now on (Linux); False where the system has no such thing."""
+    """Adopt orphaned descendants from now on (Linux); False where the system has no such thing.
+
+    Whoever ends other processes also keeps its own memory and descriptors to itself: without this, a child of the same
+    user writes what it likes into the pipes under /proc/PID/fd.
+    """
     if sys.platform != "linux":
         return False
     with _births:
@@ -41,7 +46,8 @@ def become_subreaper() -> bool:
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    return int(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
+    hidden = libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+    return hidden and int(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
 
 
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -140,9 +146,10 @@ def _orphans() -> list[int]:
 def children_of(pid: int) -> list[int]:
     """The direct children of a process (Linux); [] for a process that is gone."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, task.read_text().split())
+    with contextlib.suppress(OSError):  # it may end while we look
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, task.read_text().split())
     return found
 
 

@@ -124,11 +124,14 @@ def _remove_files(folder: Path) -> list[Path]:
     return folders
 
 
-def give_to(folder: Path, uid: int | None) -> None:
-    """Make `uid` the owner of a folder and all that is in it (a child that gave up root must be able to write)."""
+def give_to(folder: Path, uid: int | None, inside: bool = True) -> None:
+    """Make `uid` the owner of a folder (a child that gave up root must be able to write) and of all that is `inside`.
+
+    Of all that is inside only before a child of that user has run: it could lead the way to other files.
+    """
     if uid is None or not hasattr(os, "lchown"):
         return
     os.lchown(folder, uid, uid)
-    for here, names, files in os.walk(folder):
+    for here, names, files in os.walk(folder) if inside else ():
         for name in names + files:
             os.lchown(Path(here) / name, uid, uid)

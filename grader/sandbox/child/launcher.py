@@ -6,6 +6,7 @@ reader or `typing` would cost as much as the interpreter's own start, and every 
     main     path of the file to run as __main__        argv     its arguments
     path     folders to append to sys.path              limits   [[name of an RLIMIT_*, soft, hard], ...]
     landlock descriptor of a ruleset, or null            uid      user to become, or null
+    filter   a seccomp program, or b""                   own      what stands in it for this process's id
     refused  modules that the program may not import
 
 It ends in the same interpreter (no second start): the program sees itself as __main__ with its own
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 PR_SET_KEEPCAPS = 8
 PR_SET_NO_NEW_PRIVS = 38
+PR_SET_SECCOMP = 22
+SECCOMP_MODE_FILTER = 2
+INSTRUCTION = 8  # bytes
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 SYS_LANDLOCK_RESTRICT_SELF = 446  # the same number on every architecture
@@ -35,8 +39,9 @@ CAPABILITY_VERSION_3 = 0x20080522
 def main() -> None:
     config = marshal.loads(bytes.fromhex(sys.argv[1]))
     _limit(config["limits"])
-    if config["landlock"] is not None or config["uid"] is not None:
-        _confine(config["landlock"], config["uid"])
+    if config["landlock"] is not None or config["uid"] is not None or config["filter"]:
+        own, pid = (number.to_bytes(4, sys.byteorder) for number in (config["own"], os.getpid()))
+        _confine(config["landlock"], config["uid"], config["filter"].replace(own, pid))
     # -S leaves these two out; programs written for people may use them.
     import _sitebuiltins
 
@@ -97,7 +102,7 @@ def _limit(limits: list[list[Any]]) -> None:
         resource.setrlimit(kind, (soft, hard))
 
 
-def _confine(landlock: int | None, uid: int | None) -> None:
+def _confine(landlock: int | None, uid: int | None, filter_program: bytes) -> None:
     if sys.platform != "linux":
         raise OSError("confinement is for Linux")
     # The package `ctypes` would take as long to import as half the interpreter's own start; its core does not.
@@ -139,6 +144,19 @@ def _confine(landlock: int | None, uid: int | None) -> None:
     if landlock is not None:
         must(syscall(SYS_LANDLOCK_RESTRICT_SELF, landlock, 0), "landlock_restrict_self")
         os.close(landlock)
+    if filter_program:
+
+        class Char(_ctypes._SimpleCData):  # type: ignore[misc, type-arg, unused-ignore]
+            _type_ = "c"
+
+        class Program(_ctypes.Array):  # type: ignore[misc, type-arg, unused-ignore]
+            _type_, _length_ = Char, len(filter_program)
+
+        program = Program.from_buffer_copy(filter_program)
+        # struct sock_fprog: the number of instructions, padding, the address of the first.
+        count, address = len(filter_program) // INSTRUCTION, _ctypes.addressof(program)
+        fprog = count.to_bytes(8, "little") + address.to_bytes(8, "little")
+        must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, fprog, 0, 0), "PR_SET_SECCOMP")
 
 
 def _words(*numbers: int) -> bytes:

@@ -29,8 +29,7 @@ def stage(folder: Path, isolation: str, **files: str) -> Site:
     submission.mkdir(parents=True)
     for name, text in files.items():
         (submission / f"{name}.py").write_text(text, encoding="utf-8")
-    if isolation == "landlock":
-        give_to(scratch, child_uid())
+    give_to(scratch, child_uid())
     return Site(scratch, submission, isolation)
 
 

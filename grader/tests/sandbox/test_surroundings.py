@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from grader.course import load_exercise
 from grader.model import KitError, UsageError
 from grader.sandbox import isolation as isolation_module
 from grader.sandbox import landlock as landlock_module
 from grader.sandbox import scratch as scratch_module
-from grader.sandbox.policy import Policy
+from grader.sandbox.policy import Policy, interpreter_folders
 from grader.sandbox.scratch import copy_submission
+from grader.sandbox.stage import prepare_site
 from grader.tests.sandbox.stage import run, stage
 
 ALLOWED = {
@@ -154,9 +156,10 @@ def test_the_self_test_notices_a_sandbox_that_does_not_hold(landlock: str, monke
     def lax(read: tuple[Path, ...], write: tuple[Path, ...], ports: tuple[int, ...] | None) -> int:
         return real((*read, Path("/")), write, ports)
 
-    assert isolation_module.missing.__wrapped__() == ""
+    monkeypatch.setattr(isolation_module, "_probed", isolation_module._probed.__wrapped__)
+    assert isolation_module.missing() == ""
     monkeypatch.setattr(landlock_module, "create_ruleset", lax)
-    assert isolation_module.missing.__wrapped__() == "reading outside"
+    assert isolation_module.missing() == "reading outside"
 
 
 def test_an_isolation_that_cannot_be_had_is_an_error_and_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,3 +170,55 @@ def test_an_isolation_that_cannot_be_had_is_an_error_and_never_replaced(monkeypa
         isolation_module.choose_isolation("landlock")
     with pytest.raises(KitError, match="auto, process, landlock"):
         isolation_module.choose_isolation("vault")
+
+
+def test_what_the_kernel_cannot_refuse_is_named(landlock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation_module, "_probed", isolation_module._probed.__wrapped__)
+    monkeypatch.setattr(landlock_module, "abi", lambda: 3)  # Linux 6.2: files, and neither ports nor signals
+    monkeypatch.setattr("grader.sandbox.seccomp.program", lambda: b"")
+    assert isolation_module.missing() == ""
+    described = isolation_module.describe("landlock")
+    for promise in ("connecting to TCP ports", "binding TCP ports", "UDP"):
+        assert promise in described
+    assert isolation_module.describe("process") == "process"
+
+
+def test_a_kit_among_the_libraries_is_refused(landlock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isolation_module.readable_kit(Path("/usr/share/kit")) == "/usr/share"
+    assert isolation_module.readable_kit(interpreter_folders()[0] / "kit") != ""
+    for granted_before in ("/opt/kit", "/usr/src/kit", "/usr/local/kit"):
+        assert isolation_module.readable_kit(Path(granted_before)) == ""
+    monkeypatch.setattr(isolation_module, "readable_kit", lambda: "/usr/share")
+    for wanted in ("auto", "landlock"):
+        with pytest.raises(KitError, match="/usr/share"):
+            isolation_module.choose_isolation(wanted)
+    assert isolation_module.choose_isolation("process") == "process"
+
+
+def test_a_link_in_the_place_of_a_folder_opens_nothing(tmp_path: Path, landlock: str) -> None:
+    (tmp_path / "folder").symlink_to("/")
+    with pytest.raises(OSError, match="symbolic link"):
+        os.close(landlock_module.create_ruleset((tmp_path / "folder",), (), ()))
+
+
+REPLACE = """
+import os
+for folder in {folders!r}:
+    try:
+        os.rename(folder, folder + "-moved")
+        os.symlink("/", folder)
+        print("replaced", folder)
+    except OSError:
+        pass
+open(os.environ["HOME"] + "/tried", "w").close()
+"""
+
+
+def test_no_program_replaces_a_folder_that_rules_are_made_of(tmp_path: Path, landlock: str) -> None:
+    exercise = load_exercise(Path(isolation_module.KIT) / "grader" / "checks" / "wsgi_catalog")
+    (tmp_path / "child" / "submission").mkdir(parents=True)
+    site = prepare_site(tmp_path, exercise, landlock)
+    folders = [str(folder) for folder in (*site.packages, site.shared, site.scratch)]
+    (site.submission / "main.py").write_text(REPLACE.format(folders=folders), encoding="utf-8")
+    assert run(site).stdout == ""
+    assert (site.scratch / "tried").exists()
