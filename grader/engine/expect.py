@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol, Self, overload
 
+from grader.engine.contrast import Contrast, bytes_apart, contrast, loosen, shaped_like
+from grader.engine.contrast import same as same
 from grader.model import Complaint, Finding, Verdict
-from grader.sandbox.child.plain import Record
 from grader.sandbox.worker import Raised, Returned
 from grader.target.headers import Headers
 from grader.target.transcript import TRANSCRIPT, offset_shown, show_bytes, show_value
@@ -80,14 +81,11 @@ class ReplyExpectation:
     def body(self, content: bytes) -> Self:
         """The body is exactly `content`."""
         if self._reply.body != content:
-            same = next(
-                (at for at, (a, b) in enumerate(zip(self._reply.body, content, strict=False)) if a != b),
-                min(len(self._reply.body), len(content)),
-            )
+            apart = bytes_apart(content, self._reply.body)
             self._fail(
-                f"the body {show_bytes(content, 400)} ({len(content)} bytes)",
-                f"{show_bytes(self._reply.body)} ({len(self._reply.body)} bytes)",
-                offset_shown(self._reply.body, same),
+                f"the body {apart.wanted} ({len(content)} bytes)",
+                f"{apart.got} ({len(self._reply.body)} bytes)",
+                apart.caret,
             )
         return self
 
@@ -124,14 +122,14 @@ class CallExpectation:
         """It returned exactly this value: same type, same content (1 is not True, a list is no tuple)."""
         got = self._value(f"it returns {show_value(value)}")
         if not same(got, value):
-            _fail_value(f"it returns {show_value(value)}", _returned(got))
+            _fail_apart(contrast(value, got))
         return self
 
     def returns_sequence(self, values: list[Any]) -> Self:
         """It returned these items in this order, as a list or a tuple, its items lists or tuples likewise."""
         got = self._value(f"it returns {show_value(values)}")
         if not isinstance(got, (list, tuple)) or not same(loosen(got), loosen(values)):
-            _fail_value(f"it returns {show_value(values)}", _returned(got))
+            _fail_apart(contrast(shaped_like(values, got), got))
         return self
 
     def returns_that(self, holds: Callable[[Any], bool], expected: str) -> Self:
@@ -190,30 +188,14 @@ class Expect:
 expect = Expect()
 
 
-def same(got: Any, wanted: Any) -> bool:
-    """Equal in value and in built-in type, all the way down. Values come from plain.decode: no student's __eq__."""
-    if isinstance(wanted, Record):
-        return isinstance(got, Record) and got.type == wanted.type and same(got.attrs, wanted.attrs)
-    if type(got) is not type(wanted):
-        return False
-    if isinstance(wanted, (list, tuple)):
-        return len(got) == len(wanted) and all(same(a, b) for a, b in zip(got, wanted, strict=True))
-    if isinstance(wanted, dict):
-        return got.keys() == wanted.keys() and all(same(got[key], wanted[key]) for key in wanted)
-    return bool(got == wanted)
-
-
-def loosen(value: Any) -> Any:
-    """Tuples, lists and named tuples of the submission as lists, all the way down."""
-    if isinstance(value, Record):
-        return [loosen(item) for item in value.attrs.values()]
-    if isinstance(value, (list, tuple)):
-        return [loosen(item) for item in value]
-    return value
-
-
 def _returned(value: Any) -> str:
     return f"it returned {show_value(value)}"
+
+
+def _fail_apart(both: Contrast) -> NoReturn:
+    verb = "it returned "
+    caret = None if both.caret is None else both.caret + len(verb)
+    raise Complaint(Finding(TRANSCRIPT.last("sent"), f"it returns {both.wanted}", verb + both.got, caret=caret))
 
 
 def _fail_value(expected: str, got: str) -> NoReturn:

@@ -26,6 +26,7 @@ from grader.target.transcript import TRANSCRIPT
 KIT = Path(__file__).resolve().parents[1]
 
 HANG_SECONDS = 30.0
+PRINT_SECONDS = 0.03  # for what a server prints while its answer is on the way
 MAX_TEXT = 40_000  # characters of each part of a finding
 
 Emit = Callable[[str, Outcome | str], None]
@@ -146,7 +147,7 @@ class GradePlugin:
         finding = complaint.finding
         if complaint.verdict is Verdict.NOT_STARTED or TRANSCRIPT.witness is None:
             return complaint.verdict, finding
-        output = finding.output or TRANSCRIPT.witness(0.0)
+        output = finding.output or TRANSCRIPT.witness(PRINT_SECONDS)
         try:
             find_stub_error(output)
         except Complaint as unwritten:

@@ -158,14 +158,16 @@ def test_a_server_that_dies_instead_of_answering_is_told_so(servers: list[Socket
 
 
 def test_what_is_printed_belongs_to_the_check_that_caused_it(servers: list[SocketTarget], tmp_path: Path) -> None:
-    during = 'print("asked", count, file=sys.stderr, flush=True)'
+    during = 'print("asked", "second" if b"second" in data else "first", file=sys.stderr, flush=True)'
     server = make(servers, tmp_path, source(during=during))
     TRANSCRIPT.clear()
-    assert "asked 1" in server.exchange(HELLO).stderr
+    assert server.exchange(HELLO).status == 200
+    assert "asked first" in server.log("asked first")
     TRANSCRIPT.clear()
-    lately = server.exchange(HELLO).stderr
-    assert "asked" in lately
-    assert "asked 1\n" not in lately
+    reply = server.exchange(HELLO.replace(b"/", b"/second", 1))
+    assert "asked second" in server.log("asked second")
+    assert "asked second" in reply.stderr
+    assert "asked first" not in reply.stderr
 
 
 def test_a_flood_of_output_stops_nobody(servers: list[SocketTarget], tmp_path: Path) -> None:
