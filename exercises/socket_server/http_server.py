@@ -412,7 +412,8 @@ def listing_page(path: str, names: list[str]) -> str:
     """Write a folder's listing as an HTML page: a heading with the path, and a link for each name, in order.
 
     Given    the clean path of the folder ("/docs/"), and its names; those of folders end in "/".
-    Returns  HTML in which each name is the text of a link <a href="...">. Text and links are escaped; a link
+    Returns  HTML in which each name is the text of a link <a href="...">. Text and links are escaped, and control
+             characters, which HTML forbids, are shown as U+FFFD; a link
              is relative ("./" + the name, percent-encoded as UTF-8), and leads exactly there for every legal
              name, also for one with "?", "#", "%", a quote or a colon in it. In every folder but "/" the
              first link is "../".
@@ -479,7 +480,8 @@ def parse_http_date(text: str) -> int | None:
     "Sun, 06 Nov 1994 08:49:37 GMT" -> 784111777     the form that everybody writes today
     "Sunday, 06-Nov-94 08:49:37 GMT" -> 784111777    a year over 50 years ahead means the last century
     "Sun Nov  6 08:49:37 1994" -> 784111777          asctime() of C
-    The day of the week need not fit the date.                                       RFC 9110 section 5.6.7
+    The day of the week need not fit the date. A leap second, 23:59:60, counts as the second before it.
+    RFC 9110 section 5.6.7
     """
     # TODO(conditional): write parse_http_date(), as the docstring says.
     raise NotImplementedError("step conditional: parse_http_date() is yours to write")
@@ -502,7 +504,8 @@ def check_conditions(fields: Fields, tag: str, modified: int) -> int:
     3. If-None-Match, when it is there: "*", or the tag in its list -> 304. W/"x" counts as "x" here.
     4. Without If-None-Match, If-Modified-Since: not modified later than that -> 304.
     A date that parse_http_date() cannot read counts as absent, so does one that comes twice. A list of tags
-    may be spread over several fields, and a tag may hold a comma. modified is in whole seconds.
+    may be spread over several fields, and a tag may hold a comma; what is no such list (w/"x" is no tag)
+    lists nothing. modified is in whole seconds.
     RFC 9110 section 13.2.2
     """
     # TODO(conditional): write check_conditions(), as the docstring says.
@@ -530,7 +533,8 @@ def if_range_holds(fields: Fields, tag: str, modified: int) -> bool:
     """Tell whether a Range still means the file that the client knows. Without If-Range: yes.
 
     If-Range holds one tag, which must be equal to tag (a weak one never is), or a date, which must be exactly
-    modified. Anything else: no, and the client gets the whole file.                RFC 9110 section 13.1.5
+    modified. Anything else: no, and the client gets the whole file. A date less than a second old says too
+    little, for the file may change once more in the same second.                   RFC 9110 section 13.1.5
     """
     # TODO(ranges): write if_range_holds(), as the docstring says.
     raise NotImplementedError("step ranges: if_range_holds() is yours to write")

@@ -466,7 +466,7 @@ def find_file(root: str, path: str) -> str:
     if "/." in path or (os.name == "nt" and ":" in path):  # "a.txt:x" is another stream of a.txt on Windows
         raise HttpError(404)
     try:
-        real = os.path.realpath(root + path, strict=True)
+        real = os.path.realpath(root + _native(path), strict=True)
         kind = os.stat(real).st_mode
     except (OSError, ValueError):
         raise HttpError(404) from None
@@ -478,6 +478,11 @@ def find_file(root: str, path: str) -> str:
     if path.endswith("/") or not stat.S_ISREG(kind):
         raise HttpError(404)
     return real
+
+
+def _native(path: str) -> str:
+    """A decoded path as the system's functions take it: its bytes are UTF-8, whatever the locale says."""
+    return os.fsdecode(path.encode("utf-8"))
 
 
 def media_type(name: str) -> str:
@@ -506,7 +511,7 @@ def serve_file(request: Request, file_path: str) -> Response:
     with opened as file:
         info = os.fstat(file.fileno())
         # A file may claim to be from tomorrow, an answer may not (RFC 9110 section 8.8.2.1).
-        modified = min(int(info.st_mtime), int(time.time()))
+        modified = min(info.st_mtime_ns // 10**9, int(time.time()))
         tag = make_etag(info.st_size, info.st_mtime_ns)
         fields = [("ETag", tag), ("Last-Modified", http_date(modified)), ("Accept-Ranges", "bytes")]
         status = check_conditions(request.fields, tag, modified)
@@ -562,6 +567,8 @@ def _route(site: Site, request: Request) -> Response:
         return Response(204, [("Allow", ", ".join(SCRIPT_METHODS))])
     path = clean_path(raw_path)
     script = split_script(path)
+    if script and os.path.isdir(site.root + _native(script[0])):
+        script = None  # a folder may be called so as well
     allowed = SCRIPT_METHODS if script else FILE_METHODS
     if request.method not in allowed:
         raise HttpError(405, f"Allowed here: {', '.join(allowed)}.", [("Allow", ", ".join(allowed))])
@@ -972,6 +979,9 @@ class _Loop:
 
 # ---- step folders --------------------------------------------------------------------------------
 
+# What the query of a URI may not hold (RFC 3986 section 3.4), and that of a request here may.
+_NO_QUERY = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
+
 
 def folder_location(path: str, query: str) -> str:
     """Write the address of a folder that was asked for without its slash: "/a b", "x=1" -> "/a%20b/?x=1".
@@ -987,14 +997,15 @@ def listing_page(path: str, names: list[str]) -> str:
     """Write a folder's listing as an HTML page: a heading with the path, and a link for each name, in order.
 
     Given    the clean path of the folder ("/docs/"), and its names; those of folders end in "/".
-    Returns  HTML in which each name is the text of a link <a href="...">. Text and links are escaped; a link
+    Returns  HTML in which each name is the text of a link <a href="...">. Text and links are escaped, and control
+             characters, which HTML forbids, are shown as U+FFFD; a link
              is relative ("./" + the name, percent-encoded as UTF-8), and leads exactly there for every legal
              name, also for one with "?", "#", "%", a quote or a colon in it. In every folder but "/" the
              first link is "../".
     """
-    title = f"Contents of {html.escape(path)}"
+    title = f"Contents of {_text(path)}"
     up = ['<li><a href="../">../</a></li>'] if path != "/" else []
-    links = [f'<li><a href="./{quote(name, safe="/")}">{html.escape(name)}</a></li>' for name in names]
+    links = [f'<li><a href="./{quote(name, safe="/")}">{_text(name)}</a></li>' for name in names]
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -1007,6 +1018,11 @@ def listing_page(path: str, names: list[str]) -> str:
     )
 
 
+def _text(name: str) -> str:
+    """A name as HTML."""
+    return html.escape(re.sub(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]", "\ufffd", name))
+
+
 def serve_folder(request: Request, root: str, path: str, query: str) -> Response:
     """Answer GET or HEAD for a folder, given its clean path.
 
@@ -1016,7 +1032,7 @@ def serve_folder(request: Request, root: str, path: str, query: str) -> Response
                                    in front) and without all else that find_file() would refuse
     """
     if not path.endswith("/"):
-        location = folder_location(path, query)
+        location = folder_location(path, _NO_QUERY.sub(lambda found: quote(found[0]), query))
         raise HttpError(301, "This is a folder: its address ends in a slash.", [("Location", location)])
     try:
         index = find_file(root, path + "index.html")
@@ -1025,22 +1041,21 @@ def serve_folder(request: Request, root: str, path: str, query: str) -> Response
     if index and not index.endswith(os.sep):
         return serve_file(request, index)
     try:
-        names = sorted(os.listdir(root + path))
+        names = sorted(os.listdir(root + _native(path)))
     except OSError:
         raise HttpError(403) from None
     page = listing_page(path, list(_visible(root, path, names)))
-    return Response(200, [("Content-Type", "text/html; charset=utf-8")], page.encode("utf-8", "replace"))
+    return Response(200, [("Content-Type", "text/html; charset=utf-8")], page.encode("utf-8"))
 
 
 def _visible(root: str, path: str, names: list[str]) -> Iterator[str]:
     """Those of the names that a client may ask for, folders with a slash."""
     for name in names:
-        try:
+        with contextlib.suppress(HttpError, UnicodeDecodeError):  # clean_path() refuses a name that is not UTF-8
+            name = os.fsencode(name).decode("utf-8")
             real = find_file(root, path + name)
-            name.encode("utf-8")  # a name that is not UTF-8 cannot be asked for: clean_path() refuses it
-        except (HttpError, UnicodeEncodeError):
-            continue
-        yield name + "/" if real.endswith(os.sep) else name
+            if "\\" not in name:  # nor can that be asked for
+                yield name + "/" if real.endswith(os.sep) else name
 
 
 # ---- step connections ----------------------------------------------------------------------------
@@ -1092,6 +1107,7 @@ _DATES = (
     re.compile(rf"(?:{'|'.join(DAYS)}) (?P<m>[A-Z][a-z]{{2}}) (?P<d>[ 0-9][0-9]) {_CLOCK} (?P<y>[0-9]{{4}})"),
 )
 _TAG = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*"')
+_TAGS = re.compile(rf"(?:[ \t,]*+{_TAG.pattern}[ \t]*+(?:,|\Z))*+[ \t,]*")  # members may be empty
 
 
 def parse_http_date(text: str) -> int | None:
@@ -1100,7 +1116,8 @@ def parse_http_date(text: str) -> int | None:
     "Sun, 06 Nov 1994 08:49:37 GMT" -> 784111777     the form that everybody writes today
     "Sunday, 06-Nov-94 08:49:37 GMT" -> 784111777    a year over 50 years ahead means the last century
     "Sun Nov  6 08:49:37 1994" -> 784111777          asctime() of C
-    The day of the week need not fit the date.                                       RFC 9110 section 5.6.7
+    The day of the week need not fit the date. A leap second, 23:59:60, counts as the second before it.
+    RFC 9110 section 5.6.7
     """
     for form in _DATES:
         match = form.fullmatch(text)
@@ -1112,6 +1129,7 @@ def parse_http_date(text: str) -> int | None:
             year += this_year - this_year % 100
             year -= 100 if year > this_year + 50 else 0
         hour, minute, second = map(int, match["time"].split(":"))
+        second = 59 if second == 60 else second
         try:
             moment = datetime(year, MONTHS.index(match["m"]) + 1, int(match["d"]), hour, minute, second, tzinfo=UTC)
         except ValueError:
@@ -1136,22 +1154,29 @@ def check_conditions(fields: Fields, tag: str, modified: int) -> int:
     3. If-None-Match, when it is there: "*", or the tag in its list -> 304. W/"x" counts as "x" here.
     4. Without If-None-Match, If-Modified-Since: not modified later than that -> 304.
     A date that parse_http_date() cannot read counts as absent, so does one that comes twice. A list of tags
-    may be spread over several fields, and a tag may hold a comma. modified is in whole seconds.
+    may be spread over several fields, and a tag may hold a comma; what is no such list (w/"x" is no tag)
+    lists nothing. modified is in whole seconds.
     RFC 9110 section 13.2.2
     """
     if not any(name.startswith("if-") for name, _ in fields):
         return 200
     if_match, if_none_match = field_values(fields, "if-match"), field_values(fields, "if-none-match")
     if if_match:
-        if "*" not in if_match and tag not in _TAG.findall(",".join(if_match)):
+        if if_match != ["*"] and tag not in _tags(if_match):
             return 412
     elif (limit := _date_of(fields, "if-unmodified-since")) is not None and modified > limit:
         return 412
     if if_none_match:
-        known = [name.removeprefix("W/") for name in _TAG.findall(",".join(if_none_match))]
-        return 304 if "*" in if_none_match or tag in known else 200
+        known = [name.removeprefix("W/") for name in _tags(if_none_match)]
+        return 304 if if_none_match == ["*"] or tag in known else 200
     since = _date_of(fields, "if-modified-since")
     return 304 if since is not None and modified <= since else 200
+
+
+def _tags(values: list[str]) -> list[str]:
+    """The tags that the values of a field list together; none when these are no list of tags."""
+    joined = ",".join(values)
+    return _TAG.findall(joined) if _TAGS.fullmatch(joined) else []
 
 
 def _date_of(fields: Fields, name: str) -> int | None:
@@ -1197,12 +1222,15 @@ def if_range_holds(fields: Fields, tag: str, modified: int) -> bool:
     """Tell whether a Range still means the file that the client knows. Without If-Range: yes.
 
     If-Range holds one tag, which must be equal to tag (a weak one never is), or a date, which must be exactly
-    modified. Anything else: no, and the client gets the whole file.                RFC 9110 section 13.1.5
+    modified. Anything else: no, and the client gets the whole file. A date less than a second old says too
+    little, for the file may change once more in the same second.                   RFC 9110 section 13.1.5
     """
     values = field_values(fields, "if-range")
     if not values:
         return True
-    return values == [tag] or (len(values) == 1 and parse_http_date(values[0]) == modified)
+    if len(values) == 1 and parse_http_date(values[0]) == modified:
+        return modified < int(time.time())
+    return values == [tag]
 
 
 # ---- step cgi ------------------------------------------------------------------------------------
