@@ -32,16 +32,27 @@ SCRIPTS = {
     "cgi-bin/moved.py": 'print("Location: http://example.org/new\\n\\n")\n',
     "cgi-bin/crash.py": 'raise SystemExit("this script always fails")\n',
     "cgi-bin/silent.py": "pass\n",
-    "cgi-bin/split.py": 'print("Content-Type: text/plain\\nX-A: 1\\r\\r\\nSet-Cookie: stolen=1\\n\\nbody")\n',
+    "cgi-bin/split.py": 'print("Content-Type: text/plain\\nX-A: one\\rtwo\\n\\nbody")\n',
+    "cgi-bin/nul.py": 'print("Content-Type: text/plain\\nX-A: one\\0two\\n\\nbody")\n',
+    "cgi-bin/cookies.py": 'print("Set-Cookie: a=1\\nContent-Type: text/plain\\nSet-Cookie: b=2\\n\\ntwo cookies")\n',
+    "cgi-bin/LOUD.PY": 'print("Content-Type: text/plain\\n\\nrun, in capitals too")\n',
     "cgi-bin/slow.py": "import time\ntime.sleep(60)\n",
+    # Its child keeps the standard output open, and would outlive it.
+    "cgi-bin/parent.py": (
+        "import os, subprocess, sys, time\n"
+        'if not sys.argv[1:]:\n    subprocess.Popen([sys.executable, os.path.abspath(__file__), "child"])\n'
+        "time.sleep(20)\n"
+    ),
     "cgi-bin/large.py": (
         'import sys\nsys.stdout.write("Content-Type: text/plain\\n\\n")\nsys.stdout.write("large " * 50000)\n'
     ),
     "docs/example.py": "# canary 55e1: the text of a program\nprint('Content-Type: text/plain\\n\\nrun by accident')\n",
+    "docs/SHOUT.PY": "# canary 55e1: the text of a program\nprint('Content-Type: text/plain\\n\\nrun by accident')\n",
     "cgi-bin/notes.txt": "Not a program, but in the folder of the programs.\n",
 }
 SOURCE_CANARY = b"canary 55e1"
 ODD_NAMES = ("<b>.txt", 'quote".txt', "hash#mark.txt", "what?.txt", "colon:name.txt", "plus+plus.txt", "semi;colon.txt")
+ODD_FOLDER = "two words \xfc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +89,11 @@ def build_webroot(source: Path, folder: Path) -> Webroot:
         with contextlib.suppress(OSError):  # Windows refuses some of them
             (root / "odd" / name).write_bytes(name.encode())
             odd.append(name)
+    (root / "odd" / ODD_FOLDER).mkdir()
+    (root / "trap").mkdir()
     links = _link(root / "outside.txt", folder / "secret.txt") and _link(root / "inside.txt", root / "notes.txt")
     _link(root / "outside", private)
+    _link(root / "trap" / "index.html", folder / "secret.txt")
     _link(root / "peek.txt", root / "docs" / "example.py")
     for here, folders, files in os.walk(root):
         for name in [*folders, *files]:

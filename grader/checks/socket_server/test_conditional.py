@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 
@@ -74,7 +75,10 @@ def outcome(match: list[str], unmodified: list[str], none_match: list[str], sinc
 @check("conditional/dates", points=1, source="RFC 9110 section 5.6.7")
 @fuzz(share=0.3, seconds=st.integers(0, 4_000_000_000))
 def test_dates_in_three_forms(module: Module, seconds: int) -> None:
-    """parse_http_date() reads the three forms of a date, and returns None for anything else."""
+    """parse_http_date() reads the three forms of a date, and returns None for anything else.
+
+    A recipient has to read all three forms of a date that were ever in use; what is none of them counts as absent.
+    """
     when = datetime.fromtimestamp(seconds, UTC)
     day, month, time = when.weekday(), MONTHS[when.month - 1], f"{when:%H:%M:%S}"
     expect(module.call("parse_http_date", date_text(seconds))).returns(seconds)
@@ -90,7 +94,10 @@ def test_dates_in_three_forms(module: Module, seconds: int) -> None:
 @check("conditional/tag", points=1, source="RFC 9110 section 8.8.3")
 @fuzz(share=0.2, size=st.integers(0, 10**12), mtime=st.integers(0, 2 * 10**18), more=st.integers(1, 1000))
 def test_tags_tell_states_apart(module: Module, size: int, mtime: int, more: int) -> None:
-    """make_etag() makes a strong tag; another size or time of change makes another one."""
+    """make_etag() makes a strong tag; another size or time of change makes another one.
+
+    A tag names one state of a file. If two states share one, a client keeps the old one for ever.
+    """
 
     def tag(size: int, mtime: int) -> str:
         called = module.call("make_etag", size, mtime)
@@ -120,7 +127,10 @@ def test_tags_tell_states_apart(module: Module, size: int, mtime: int, more: int
 def test_the_four_conditions_in_their_order(
     module: Module, match: list[str], unmodified: list[str], none_match: list[str], since: list[str], tag: str
 ) -> None:
-    """check_conditions() follows the four fields in the order of RFC 9110: 200, 304 or 412."""
+    """check_conditions() follows the four fields in the order of RFC 9110: 200, 304 or 412.
+
+    Tags win over dates, If-Match over If-None-Match. If-Match compares strongly (no W/), If-None-Match weakly.
+    """
     given = {
         "if-match": match,
         "if-unmodified-since": unmodified,
@@ -136,7 +146,10 @@ def test_the_four_conditions_in_their_order(
 
 @check("conditional/not-modified", points=1, source="RFC 9110 section 15.4.5", needs=("serve/file",))
 def test_what_the_client_has_is_not_sent_again(server: SocketTarget) -> None:
-    """Files carry Last-Modified and ETag; sent back, they get 304 without content, with the same ETag."""
+    """Files carry Last-Modified and ETag; sent back, they get 304 without content, with the same ETag.
+
+    304 saves the sending. Its ETag says which state is meant; a length, if any, has to be that of the file.
+    """
     first = server.exchange(last("/notes.txt"))
     expect(first).status(200).header("Last-Modified", date_text(OLD)).header("ETag")
     tag = first.headers.get("ETag") or ""
@@ -150,13 +163,20 @@ def test_what_the_client_has_is_not_sent_again(server: SocketTarget) -> None:
             with server.connect() as client:
                 reply = client.send(last("/notes.txt", question, method=method)).reply(method)
                 expect(reply).status(304).header("ETag", tag)
+                length = reply.headers.get("Content-Length")
+                right = length in (None, str(len(first.body)))
+                got = f"Content-Length: {length}"
+                expect(reply).that(right, expected="no Content-Length, or that of the file", got=got)
                 rest = client.rest()
                 expect(reply).that(not rest, expected="no content after a 304", got=repr(rest[:200]))
 
 
-@check("conditional/modified", points=1, source="RFC 9110 section 13.1", needs=("conditional/not-modified",))
+@check("conditional/modified", points=1, source="RFC 9110 section 13.1", needs=("serve/file",))
 def test_what_the_client_does_not_have_is_sent(server: SocketTarget) -> None:
-    """Another tag, an older date or a broken one get the file; If-Match with another tag gets 412."""
+    """A changed file, another tag, an older date get the file; If-Match with another or a weak tag gets 412.
+
+    Whoever has another state than the current one needs the file; If-Match protects against changing the wrong one.
+    """
     for question in (
         'If-None-Match: "other"',
         f"If-Modified-Since: {date_text(OLD - 1)}",
@@ -165,6 +185,25 @@ def test_what_the_client_does_not_have_is_sent(server: SocketTarget) -> None:
     ):
         reply = server.exchange(last("/notes.txt", question))
         expect(reply).status(200).body((server.webroot.root / "notes.txt").read_bytes())
-    expect(server.exchange(last("/notes.txt", 'If-Match: "other"'))).status(412)
+    tag = server.exchange(last("/notes.txt")).headers.get("ETag") or '""'
+    for other in ('"other"', "W/" + tag.removeprefix("W/")):
+        expect(server.exchange(last("/notes.txt", f"If-Match: {other}"))).status(412)
     expect(server.exchange(last("/notes.txt", f"If-Unmodified-Since: {date_text(OLD - 1)}"))).status(412)
     expect(server.exchange(last("/nothing", "If-None-Match: *"))).status(404)
+    _expect_changes_to_be_seen(server)
+
+
+def _expect_changes_to_be_seen(server: SocketTarget) -> None:
+    """A file that has changed since, though not in its size, is sent."""
+    path = server.webroot.root / "changing.txt"
+    try:
+        path.write_bytes(b"before\n")
+        os.utime(path, (OLD, OLD))
+        before = server.exchange(last("/changing.txt"))
+        expect(before).status(200).body(b"before\n").header("ETag")
+        path.write_bytes(b"after!\n")
+        os.utime(path, (OLD + 100, OLD + 100))
+        for question in (f"If-None-Match: {before.headers.get('ETag')}", f"If-Modified-Since: {date_text(OLD)}"):
+            expect(server.exchange(last("/changing.txt", question))).status(200).body(b"after!\n")
+    finally:
+        path.unlink(missing_ok=True)

@@ -29,10 +29,11 @@ ALIVE: list[tuple[tuple[int, int], Fields, bool]] = [
     ((1, 3), [], True),
 ]
 INNER = request("/data.json")
+ENDED = b"0\r\n\r\n" + INNER  # an empty body in chunks, and what a reader of chunks takes for the next request
 # A request that is read in two ways -> the bytes; after the error the connection ends, and nobody answers INNER.
 SMUGGLED = {
     "Content-Length and Transfer-Encoding": request(
-        "/notes.txt", "Content-Length: 4", "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n" + INNER
+        "/notes.txt", "Content-Length: 4", "Transfer-Encoding: chunked", method="POST", body=ENDED
     ),
     "two different lengths": request(
         "/notes.txt", f"Content-Length: {len(INNER)}", "Content-Length: 0", method="POST", body=INNER
@@ -40,15 +41,30 @@ SMUGGLED = {
     "a length with a sign": request("/notes.txt", "Content-Length: +0", method="POST", body=INNER),
     "a length in hex": request("/notes.txt", "Content-Length: 0x0", method="POST", body=INNER),
     "a length of two numbers": request("/notes.txt", "Content-Length: 0 0", method="POST", body=INNER),
-    "chunked, but not last": request("/notes.txt", "Transfer-Encoding: chunked, gzip", method="POST", body=INNER),
-    "an unknown coding": request("/notes.txt", "Transfer-Encoding: xchunked", method="POST", body=INNER),
+    "chunked, but not last": request("/notes.txt", "Transfer-Encoding: chunked, gzip", method="POST", body=ENDED),
+    "another coding before chunked": request(
+        "/notes.txt", "Transfer-Encoding: gzip, chunked", method="POST", body=ENDED
+    ),
+    "an unknown coding": request("/notes.txt", "Transfer-Encoding: xchunked", method="POST", body=ENDED),
     "chunked in HTTP/1.0": request(
         "/notes.txt", "Transfer-Encoding: chunked", "Connection: keep-alive", method="POST", version="HTTP/1.0",
-        body=b"0\r\n\r\n" + INNER,
+        body=ENDED,
     ),
     "a bad chunk": request("/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"xyz\r\n" + INNER),
     "a chunk longer than its size": request(
-        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"1\r\nabc\r\n0\r\n\r\n" + INNER
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"1\r\nabc\r\n" + ENDED
+    ),
+    "a chunk without its CR LF": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"3\r\nabcXX" + ENDED
+    ),
+    "a chunk size with a sign": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"+3\r\nabc\r\n" + ENDED
+    ),
+    "a chunk size with 0x": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"0x3\r\nabc\r\n" + ENDED
+    ),
+    "a chunk size with an underscore": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"0_3\r\nabc\r\n" + ENDED
     ),
 }  # fmt: skip
 
@@ -65,29 +81,58 @@ def answers(client: Connection, methods: list[str]) -> list[HttpReply]:
 
 @check("connections/keeps-alive", points=1, source="RFC 9112 section 9.3")
 def test_when_a_connection_stays_open(module: Module) -> None:
-    """keeps_alive() follows version and Connection, whose members may be in any case and several."""
+    """keeps_alive() follows version and Connection, whose members may be in any case and several.
+
+    HTTP/1.1 stays open unless somebody says close; HTTP/1.0 ends unless somebody says keep-alive.
+    """
     for version, fields, expected in ALIVE:
         expect(module.call("keeps_alive", version, fields)).returns(expected)
 
 
 @check("connections/sequence", points=1, source="RFC 9112 section 9.3", needs=("serve/file",))
 def test_requests_follow_one_another(server: SocketTarget) -> None:
-    """A connection is used for one request after another until an answer says Connection: close."""
-    names = ("notes.txt", "data.json", "nothing", "notes.txt")
+    """A connection is used for one request after another, bodies that nobody wants included, until it closes.
+
+    After an answer the next request begins right behind the body of the last, also where nobody wanted that body.
+    """
+    names = ("notes.txt", "data.json", "nothing", "large.bin", "notes.txt")
     with server.connect() as client:
         for name in names:
             reply = client.send(request("/" + name)).reply()
             expect(reply).status(404 if name == "nothing" else 200)
             if name != "nothing":
-                expect(reply).body((server.webroot.root / name).read_bytes())
+                expect_content(server, reply, name)
             if reply.closes:
                 client.rest()
                 break
+    inner = request("/nothing")
+    for field, body in ((f"Content-Length: {len(inner)}", inner), ("Transfer-Encoding: chunked", chunked([inner]))):
+        with server.connect() as client:
+            reply = client.send(request("/notes.txt", field, body=body)).reply()
+            if reply.status == 400 and reply.closes:  # RFC 9110 section 9.3.1: content in a GET may be refused
+                continue
+            expect(reply).status(200)
+            if not reply.closes:
+                expect(client.send(INNER).reply()).status(200).body((server.webroot.root / "data.json").read_bytes())
+
+
+def expect_content(server: SocketTarget, reply: HttpReply, name: str) -> None:
+    """The content is that of a file; a large one is not shown."""
+    content = (server.webroot.root / name).read_bytes()
+    if name == "large.bin":
+        got = f"{len(reply.body)} bytes" + (", not the same" if len(reply.body) == len(content) else "")
+        expect(reply).that(reply.body == content, expected=f"the {len(content)} bytes of {name}", got=got)
+    else:
+        expect(reply).body(content)
 
 
 @check("connections/close", points=1, source="RFC 9112 section 9.6", needs=("serve/file",))
 def test_close_means_close(server: SocketTarget) -> None:
-    """After a request with Connection: close (one of several members, in any case) the connection ends."""
+    """After a request with Connection: close (one of several members, in any case) the connection ends.
+
+    Connection is a list of members in any case. After the answer to a request with close, nothing more is read as a
+    request.
+    """
     for field in ("Connection: close", "Connection: foo, Close"):
         with server.connect() as client:
             expect(client.send(request("/notes.txt", field) + INNER).reply()).status(200)
@@ -101,18 +146,29 @@ def _nothing_follows(client: Connection) -> None:
 
 @check("connections/http10", points=1, source="RFC 9112 section 9.3", needs=("serve/file",))
 def test_http_1_0_closes_unless_asked(server: SocketTarget) -> None:
-    """An HTTP/1.0 connection ends after one answer, unless both sides say keep-alive."""
+    """An HTTP/1.0 connection ends after one answer, unless both sides say keep-alive; then the answer has a length.
+
+    An HTTP/1.0 client knows no chunks, and sees where an answer ends by its length, or by the end of the
+    connection.
+    """
     with server.connect() as client:
         expect(client.send(request("/notes.txt", version="HTTP/1.0", host=None)).reply()).status(200)
         _nothing_follows(client)
     with server.connect() as client:
-        reply = client.send(request("/notes.txt", "Connection: keep-alive", version="HTTP/1.0")).reply()
-        expect(reply).status(200)
-        said = ",".join(reply.headers.get_all("Connection")).lower()
-        if "keep-alive" in said:
-            expect(client.send(INNER).reply()).status(200)
-        else:
-            _nothing_follows(client)
+        expect_1_0(client, "/notes.txt")
+    with server.connect() as client:
+        expect_1_0(client, "/docs/")
+
+
+def expect_1_0(client: Connection, target: str) -> None:
+    """An answer that an HTTP/1.0 client understands, to a request that asks for keep-alive."""
+    reply = client.send(request(target, "Connection: keep-alive", version="HTTP/1.0")).reply()
+    expect(reply).no_header("Transfer-Encoding")
+    said = ",".join(reply.headers.get_all("Connection")).lower()
+    if "keep-alive" in said:
+        expect(client.send(INNER).reply()).status(200)
+    else:
+        _nothing_follows(client)
 
 
 kinds = st.sampled_from(["notes.txt", "data.json", "missing", "head", "length", "chunked"])
@@ -122,7 +178,7 @@ def build(kind: str, final: bool) -> bytes:
     """A request of one kind; the final one asks for the end of the connection."""
     make = last if final else request
     if kind in ("length", "chunked"):
-        body = chunked([INNER[:9], INNER[9:]], ";x=y", [("X", "1")]) if kind == "chunked" else INNER
+        body = chunked([INNER[:9], INNER[9:]], ";x=y", [("X", "1"), ("Y", "2")]) if kind == "chunked" else INNER
         field = "Transfer-Encoding: chunked" if kind == "chunked" else f"Content-Length: {len(INNER)}"
         return make("/notes.txt", field, method="POST", body=body)
     return make("/" + ("notes.txt" if kind == "head" else kind), method="HEAD" if kind == "head" else "GET")
@@ -143,7 +199,10 @@ def expect_answers(server: SocketTarget, client: Connection, asked: list[str]) -
 @check("connections/pipeline", points=1, source="RFC 9112 section 9.3.2", needs=("serve/file",))
 @fuzz(share=0.3, asked=st.lists(kinds, min_size=2, max_size=8))
 def test_requests_sent_at_once_are_answered_in_order(server: SocketTarget, asked: list[str]) -> None:
-    """Requests that are sent all at once, with and without bodies, get their answers in the same order."""
+    """Requests that are sent all at once, with and without bodies, get their answers in the same order.
+
+    A client may send requests without waiting. recv() returns several at once, and the rest is not to be lost.
+    """
     stream = b"".join(build(kind, place == len(asked) - 1) for place, kind in enumerate(asked))
     with server.connect() as client:
         client.send(stream)
@@ -155,7 +214,10 @@ def test_requests_sent_at_once_are_answered_in_order(server: SocketTarget, asked
     share=0.3, asked=st.lists(kinds, min_size=1, max_size=3), cuts=st.lists(st.integers(1, 400), min_size=1, max_size=3)
 )
 def test_a_stream_may_be_cut_anywhere(server: SocketTarget, asked: list[str], cuts: list[int]) -> None:
-    """Requests that arrive in pieces, cut at any place, get the same answers."""
+    """Requests that arrive in pieces, cut at any place, get the same answers.
+
+    A stream has no borders between messages: recv() returns whatever has arrived, a part of one or parts of two.
+    """
     stream = b"".join(build(kind, place == len(asked) - 1) for place, kind in enumerate(asked))
     with server.connect() as client:
         client.send(stream, cuts)
@@ -164,7 +226,10 @@ def test_a_stream_may_be_cut_anywhere(server: SocketTarget, asked: list[str], cu
 
 @check("connections/bytewise", points=1, source="RFC 9112 section 2.2", needs=("serve/file",))
 def test_a_request_may_come_byte_by_byte(server: SocketTarget) -> None:
-    """A request that comes one byte at a time, after an empty line, is answered like any other."""
+    """A request that comes one byte at a time, after an empty line, is answered like any other.
+
+    recv() may return one byte at a time, even between CR and LF. An empty line before a request is skipped.
+    """
     raw = b"\r\n" + last("/notes.txt")
     with server.connect() as client:
         reply = client.send(raw, range(1, len(raw)), pause=0.001).reply()
@@ -173,7 +238,11 @@ def test_a_request_may_come_byte_by_byte(server: SocketTarget) -> None:
 
 @check("connections/smuggling", points=1, source="RFC 9112 section 6.3", needs=("serve/file",))
 def test_a_request_that_can_be_read_in_two_ways_ends_the_connection(server: SocketTarget) -> None:
-    """Contradicting or invalid framing gets an error, the connection ends, and nothing after it is answered."""
+    """Contradicting or invalid framing gets an error, the connection ends, and nothing after it is answered.
+
+    Where a body ends in two ways, what one reader takes for its content is a request for the other. So it is
+    refused.
+    """
     for title, raw in SMUGGLED.items():
         with server.connect() as client:
             reply = client.send(raw).reply()
@@ -185,7 +254,10 @@ def test_a_request_that_can_be_read_in_two_ways_ends_the_connection(server: Sock
 
 @check("connections/continue", points=1, source="RFC 9110 section 10.1.1", needs=("serve/file",))
 def test_a_client_that_waits_with_its_body_is_answered(server: SocketTarget) -> None:
-    """A client that expects 100-continue gets 100, or its final answer, before it sends the body."""
+    """A client that expects 100-continue gets 100, or its final answer, before it sends the body.
+
+    The client waits for permission before it sends a large body; without 100 both would wait for each other.
+    """
     fields = ("Expect: 100-continue", "Content-Length: 5", "Connection: close")
     with server.connect() as client:
         first = client.send(request("/notes.txt", *fields, method="POST")).interim(2.0)
@@ -199,7 +271,11 @@ def test_a_client_that_waits_with_its_body_is_answered(server: SocketTarget) -> 
 
 @check("connections/ends", points=1, source="RFC 9112 section 8", needs=("serve/file",))
 def test_a_client_may_end_its_side(server: SocketTarget) -> None:
-    """A client that ends its side after a request gets its answer; in the middle of one, 400 or the end."""
+    """A client that ends its side after a request gets its answer; in the middle of one, 400 or the end.
+
+    The end of the client's side says that nothing more comes; it still reads. A request cut short is never carried
+    out.
+    """
     reply = server.exchange(request("/notes.txt"), half_close=True)
     expect(reply).status(200)
     length = request("/notes.txt", "Content-Length: 10", method="POST", body=b"12345")
@@ -214,7 +290,10 @@ def test_a_client_may_end_its_side(server: SocketTarget) -> None:
 
 @check("connections/linger", points=1, source="RFC 9112 section 9.6", needs=("serve/file",))
 def test_an_error_arrives_before_the_connection_goes(server: SocketTarget) -> None:
-    """The answer to a body that is too long arrives, although the client is still sending it."""
+    """The answer to a body that is too long arrives, although the client is still sending it.
+
+    If a socket is closed with unread bytes in it, the reset can overtake the answer that explains why.
+    """
     body = b"x" * 3_000_000
     for field in (f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"):
         sent = body if "Length" in field else chunked([body[:1_000_000], body[:1_000_000], body[:1_000_000]])

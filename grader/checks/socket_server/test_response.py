@@ -24,14 +24,20 @@ def date_text(seconds: int) -> str:
 @check("response/date", points=1, source="RFC 9110 section 5.6.7")
 @fuzz(share=0.4, seconds=st.integers(0, 4_000_000_000))
 def test_dates_are_written_as_http_writes_them(module: Module, seconds: int) -> None:
-    """http_date() writes a point in time like Sun, 06 Nov 1994 08:49:37 GMT."""
+    """http_date() writes a point in time like Sun, 06 Nov 1994 08:49:37 GMT.
+
+    There is one form to write, in English and in GMT, whatever the language and the zone of the machine.
+    """
     expect(module.call("http_date", seconds)).returns(date_text(seconds))
 
 
 @check("response/head", points=1, source="RFC 9112 section 4")
 @fuzz(share=0.6, pairs=fields, status=st.sampled_from([200, 206, 304, 400, 404, 431, 505]))
 def test_a_head_has_a_status_line_and_the_fields(module: Module, pairs: Fields, status: int) -> None:
-    """response_head() writes the status line, exactly the given fields in order, and an empty line."""
+    """response_head() writes the status line, exactly the given fields in order, and an empty line.
+
+    A status line, the fields, an empty line, each with CR LF: the client finds the content by nothing else.
+    """
     lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
 
     def holds(value: object) -> bool:
@@ -51,14 +57,20 @@ def test_a_head_has_a_status_line_and_the_fields(module: Module, pairs: Fields, 
     in_name=st.booleans(),
 )
 def test_a_value_cannot_begin_a_new_line(module: Module, name: str, value: str, bad: str, in_name: bool) -> None:
-    """response_head() raises ValueError for a name or value that could break the header."""
+    """response_head() raises ValueError for a name or value that could break the header.
+
+    With a CR or LF in a value, whoever chose the value would write header lines of their own, even a second answer.
+    """
     field = (name + bad, value) if in_name else (name, value + bad)
     expect(module.call("response_head", 200, [("A", "b"), field])).raises("ValueError")
 
 
 @check("response/error-page", points=1, source="kit rule")
 def test_an_error_becomes_a_page(module: Module) -> None:
-    """error_page() makes an HTML page that shows the status and the message, escaped."""
+    """error_page() makes an HTML page that shows the status and the message, escaped.
+
+    The docstring of error_page(): a message may repeat what the client sent, so in HTML it has to be escaped.
+    """
     message = "<b>&\"no'"
 
     def holds(value: object) -> bool:

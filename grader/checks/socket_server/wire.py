@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from grader.engine import expect
 from grader.target.http1 import HttpReply
 from grader.target.socket import SocketTarget
+from grader.target.transcript import show_bytes
 
 TOKEN_LETTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -48,6 +49,25 @@ def chunked(pieces: list[bytes], extension: str = "", trailers: Fields | None = 
     chunks = [b"%x%s\r\n%s\r\n" % (len(piece), extension.encode(), piece) for piece in pieces if piece]
     end = "".join(f"{name}: {value}\r\n" for name, value in trailers or [])
     return b"".join(chunks) + b"0\r\n" + end.encode("latin-1") + b"\r\n"
+
+
+def whole(server: SocketTarget, target: str, *fields: str, method: str = "GET") -> HttpReply:
+    """The answer to a request that ends its connection, after which nothing more may come."""
+    with server.connect() as client:
+        reply = client.send(last(target, *fields, method=method)).reply(method)
+        rest = client.rest()
+        expect(reply).that(not rest, expected="nothing after the end of this answer", got=show_bytes(rest, 300))
+        return reply
+
+
+def expect_allow(reply: HttpReply, *methods: str) -> None:
+    """Allow lists these methods. A list may be spread over several lines, and have empty members (RFC 9110 5.6.1)."""
+    values = reply.headers.get_all("Allow")
+    listed = {member.strip() for value in values for member in value.split(",")}
+    expect(reply).header("Allow")
+    expect(reply).that(
+        listed.issuperset(methods), expected=f"Allow with {' and '.join(methods)}", got=f"Allow: {', '.join(values)}"
+    )
 
 
 def expect_refusal(server: SocketTarget, reply: HttpReply, *allowed: int) -> None:
