@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -140,3 +141,19 @@ def test_more_clients_than_it_takes_at_once_wait_their_turn(webroot: Webroot, tm
         for client in clients:
             assert client.reply().status == 200
             client.close()
+
+
+def test_a_client_that_speaks_in_the_moment_of_the_stop_is_no_error(webroot: Webroot) -> None:
+    server = runpy.run_path(str(SOLUTION))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        loop = server["_Loop"](server["Site"](str(webroot.root)), listener)
+        with socket.create_connection(listener.getsockname()):
+            while not loop.tasks:
+                loop.accept()
+            (task,) = loop.tasks
+            loop.close(task)
+            loop.resume(task)  # select() had named both, the signal and this client
+        assert not loop.tasks
+        loop.stop()
+        loop.run()
