@@ -16,18 +16,21 @@ import html
 import json
 import os
 import re
+import shutil
+import socket
 import sys
 import time
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from http import HTTPStatus
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from tinydb import TinyDB
 from tinydb.middlewares import CachingMiddleware
@@ -43,6 +46,7 @@ PER_PAGE = 20
 MAX_BODY = 65_536  # bytes
 MAX_TEXT = 200  # characters of a title or an author
 OLDEST, NEWEST = -4000, 2100
+LOCK_SECONDS = 10  # how long a writer waits for the others
 HTML, JSON = "text/html", "application/json"
 FORM = "application/x-www-form-urlencoded"
 
@@ -54,9 +58,15 @@ METHODS = {
     "book": ("GET", "HEAD", "DELETE"),
 }
 
-Environ = dict[str, Any]
+# What no page may hold, not even as a character reference: control characters and noncharacters (HTML Living
+# Standard, section 13.2.3.5). A table for str.translate().
+NOT_IN_HTML = dict.fromkeys(
+    [*range(0x09), 0x0B, *range(0x0E, 0x20), *range(0x7F, 0xA0), *range(0xFDD0, 0xFDF0)]
+    + [plane + last for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)],
+    "\ufffd",
+)
+
 Book = dict[str, Any]  # {"id": 98, "title": "Medea", "author": "Euripides", "year": -431}: 431 BCE
-Application = Callable[..., Iterable[bytes]]
 
 
 class Page(NamedTuple):
@@ -86,6 +96,14 @@ class HttpError(Exception):
         self.headers = headers or []
 
 
+def escape(text: str) -> str:
+    r"""Make text safe between tags and in attributes: html.escape(), and U+FFFD for what no page may hold.
+
+    '"R&D"\x01'  ->  '&quot;R&amp;D&quot;\ufffd'
+    """
+    return html.escape(text.translate(NOT_IN_HTML))
+
+
 # ------------------------------ environ: read what the server hands you
 
 
@@ -95,6 +113,7 @@ def wsgi_text(value: str) -> str:
     PEP 3333 gives every byte of PATH_INFO, SCRIPT_NAME and QUERY_STRING as one character (latin-1),
     whatever the bytes mean. The client meant UTF-8:  "/caf\xc3\xa9"  ->  "/café"
     Bytes that are not UTF-8 become U+FFFD, never an exception:  "\xff"  ->  "\ufffd"
+    There is no way back from U+FFFD, so where the bytes are needed again (link) begin with the environ's string.
     """
     return value.encode("latin-1").decode("utf-8", "replace")
 
@@ -107,6 +126,7 @@ def link(script_name: str, path: str, query: dict[str, str] | None = None) -> st
     Returns ASCII: everything else is percent-encoded as UTF-8.   RFC 3986 section 2.1
             "/shop", "/books", {"page": "2"}  ->  "/shop/books?page=2"
             "/caf\xc3\xa9", "/books"          ->  "/caf%C3%A9/books"
+            "/\xff", "/books"                ->  "/%FF/books"    bytes that are no UTF-8 come back as they were
     """
     address = quote(script_name.encode("latin-1")) + quote(path)
     return f"{address}?{urlencode(query)}" if query else address
@@ -160,18 +180,18 @@ def field_html(name: str, label: str, value: str, message: str = "") -> str:
     """Write one field of a form: a label, an input of that name holding value, the message if there is one.
 
     <label for="year">Year</label> <input id="year" name="year" value="soon"> <p id="year-error">...</p>
-    Without a message there is no element of that id. Everything escaped, quotes too. More attributes are
+    Without a message there is no element of that id. Everything goes through escape(), quotes too. More attributes are
     welcome (aria-invalid and aria-describedby read the message out to those who do not see it).
     """
     invalid = f' aria-invalid="true" aria-describedby="{name}-error"' if message else ""
-    note = f'<p class="error" id="{name}-error">{html.escape(message)}</p>' if message else ""
+    note = f'<p class="error" id="{name}-error">{escape(message)}</p>' if message else ""
     return (
-        f'<p class="field"><label for="{name}">{html.escape(label)}</label>'
-        f'<input id="{name}" name="{name}" value="{html.escape(value)}"{invalid}></p>{note}'
+        f'<p class="field"><label for="{name}">{escape(label)}</label>'
+        f'<input id="{name}" name="{name}" value="{escape(value)}"{invalid}></p>{note}'
     )
 
 
-def send(response: Response, method: str, start_response: Callable[..., Any]) -> list[bytes]:
+def send(response: Response, method: str, start_response: StartResponse) -> list[bytes]:
     """Hand a Response to the server: call start_response once, return the body as a list of bytes.
 
     The status is a string such as "200 OK" or "404 Not Found" (http.HTTPStatus knows the words); the
@@ -186,11 +206,12 @@ def send(response: Response, method: str, start_response: Callable[..., Any]) ->
     return [] if method == "HEAD" or response.status == 204 else [response.body]
 
 
-def create_application(db: str, seed: str | None = None) -> Application:
+def create_application(db: str, seed: str | None = None) -> WSGIApplication:
     """Make the whole application around one database file: a Site.
 
-    Given   db: the path of the database file, made at the first request if need be; seed: the path of a JSON file with
-            the first books of a new database, or None. Site wants both as Path.
+    Given   db: the path of the database file, a str; the first request makes the file if need be.
+            seed: the path of a JSON file with the first books of a new database, a str, or None.
+    Returns Site(db, seed), which wants each path as a Path.
     In step guard you come back and wrap catch_errors() around the Site.
     """
     return catch_errors(Site(Path(db), Path(seed) if seed else None))
@@ -234,6 +255,7 @@ class FileLock:
     """with FileLock(path): one thread of one process at a time is inside; all others wait.
 
     The lock belongs to the open file, so the system gives it back when its owner ends, also by kill -9.
+    Raises  HttpError with status 503 after LOCK_SECONDS of waiting.
     """
 
     def __init__(self, path: Path) -> None:
@@ -241,15 +263,26 @@ class FileLock:
 
     def __enter__(self) -> None:
         self.handle = self.path.open("ab")
-        if sys.platform == "win32":
-            self.handle.seek(0)
-            while True:
-                try:
-                    msvcrt.locking(self.handle.fileno(), msvcrt.LK_LOCK, 1)  # gives up after ten seconds
-                    return
-                except OSError:
-                    continue
-        fcntl.flock(self.handle, fcntl.LOCK_EX)
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not self.take():
+            if time.monotonic() > deadline:
+                self.handle.close()
+                retry = ("Retry-After", str(LOCK_SECONDS))
+                raise HttpError(503, "Somebody else is busy with the books. Please try again later.", [retry])
+            # No system has a call that waits for a lock, but only so long.
+            time.sleep(0.002)
+
+    def take(self) -> bool:
+        """Try once, without waiting."""
+        try:
+            if sys.platform == "win32":
+                self.handle.seek(0)
+                msvcrt.locking(self.handle.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
 
     def __exit__(self, *error: object) -> None:
         if sys.platform == "win32":
@@ -265,29 +298,50 @@ class AtomicStorage(Storage):
         self.path = path
 
     def read(self) -> dict[str, dict[str, Any]] | None:
+        """All tables; None where there is no file yet. A file that is empty or no JSON is broken: ValueError."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        return json.loads(content) if content else None
+        tables: dict[str, dict[str, Any]] = json.loads(content)
+        return tables
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
+        """Put all tables into the place of the old ones, in one step."""
         replace_file(self.path, json.dumps(data, ensure_ascii=False).encode("utf-8"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Push the names in a folder to the disk: without that a power failure can undo an os.replace()."""
+    # Windows has no such call, and some file systems refuse it.
+    if sys.platform != "win32":
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Give a file new content in one step: whoever looks sees all of the old or all of the new.
 
-    Also after a crash. Write a second file in the same folder, push it to the disk (flush, os.fsync), then
-    os.replace() it over the first. The old file itself is never written to. The callers take care that only
+    Also after a crash. Write a second, temporary file beside the first: in the same folder, with a name that begins
+    with its name (os.replace cannot cross from one disk to another). If there is an old file, give the new one
+    its permissions (shutil.copymode). Push the content to the disk (flush, os.fsync), os.replace() the second file
+    over the first, then sync_folder(). The old file itself is never written to. The callers take care that only
     one of them is here at a time.
     """
     fresh = path.with_name(path.name + ".tmp")
     with fresh.open("wb") as file:
+        # Before the content is in it: what only its owner could read stays so.
+        if path.exists():
+            shutil.copymode(path, fresh)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -309,9 +363,13 @@ def seed_catalog(db: Path, seed: Path | None) -> None:
     Given   seed: a JSON file, [{"title": ..., "author": ..., "year": ...}, ...], or None for an empty shelf.
     Table "books": the first book gets doc_id 1, the next 2 ... (a tinydb Document carries its doc_id).
     Table "meta": one document, {"next_id": N}, the number for the next new book. Where it exists the shelf
-    has been seeded before, and nothing is changed: also if all of its books have been deleted since.
+    has been seeded before, and nothing is changed. The number of books says nothing about that: a shelf may be
+    seeded with none, and one whose books have all been deleted stays empty.
     """
+    if _is_seeded(db):
+        return
     with transaction(db) as tables:
+        # Somebody may have been quicker between the question above and the lock.
         if len(tables.table("meta")):
             return
         books = json.loads(seed.read_text(encoding="utf-8")) if seed else []
@@ -319,11 +377,25 @@ def seed_catalog(db: Path, seed: Path | None) -> None:
         tables.table("meta").insert({"next_id": len(books) + 1})
 
 
+@contextmanager
+def _reading(db: Path) -> Iterator[TinyDB]:
+    lock = FileLock(db.with_name(db.name + ".lock")) if sys.platform == "win32" else nullcontext()
+    with lock, TinyDB(db, storage=AtomicStorage) as tables:
+        yield tables
+
+
+def _is_seeded(db: Path) -> bool:
+    with _reading(db) as tables:
+        return len(tables.table("meta")) > 0
+
+
 def load_books(db: Path) -> dict[int, Book]:
     """Read all books, by number, the lowest first.
 
     {1: {"id": 1, "title": "Don Quijote de la Mancha", "author": "Miguel de Cervantes", "year": 1605}, ...}
     Sees what other processes have written since the last call. The callers do not change what they get.
+    Reading takes no lock, so it works where nothing may be written. Only on Windows, which cannot replace a file
+    that somebody reads, hold FileLock meanwhile, on the file that transaction() locks.
     """
     facts = db.stat()
     # Two changes within one tick of the disk's clock can look like one: a young file is not remembered.
@@ -333,10 +405,10 @@ def load_books(db: Path) -> dict[int, Book]:
 
 
 def _read_books(db: Path, stamp: tuple[int, ...]) -> dict[int, Book]:
-    # Windows cannot replace a file that somebody reads, hence the lock.
-    with FileLock(db.with_name(db.name + ".lock")), TinyDB(db, storage=AtomicStorage) as tables:
+    with _reading(db) as tables:
         documents = sorted(tables.table("books"), key=lambda document: document.doc_id)
-    return {document.doc_id: {"id": document.doc_id, **document} for document in documents}
+    # The id last: a seed file may have ids of its own.
+    return {document.doc_id: {**document, "id": document.doc_id} for document in documents}
 
 
 _remembered_books = functools.lru_cache(maxsize=4)(_read_books)
@@ -351,11 +423,12 @@ def take_page(books: list[Book], page: str) -> Page:
     45 books, "3"  ->  Page(books=[the last five], page=3, pages=3, total=45)
     Given   page as it came in the query, blanks around it removed; "" means the first page.
     Raises  HttpError 400 if page is not a whole number of ASCII digits from 1 on, 404 if it lies beyond the
-            last page. There is always a page 1, if need be without books.
+            last page, however many digits it has. There is always a page 1, if need be without books.
     """
-    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", page or "1"):
+    if not re.fullmatch(r"0*[1-9][0-9]*", page or "1"):
         raise HttpError(400, "The page must be a whole number, 1 or more.")
-    number = int(page or "1")
+    # int() refuses thousands of digits; the first ten already lie beyond every last page.
+    number = int((page or "1").lstrip("0")[:10])
     pages = max(1, -(-len(books) // PER_PAGE))
     if number > pages:
         raise HttpError(404, f"There are only {pages} pages.")
@@ -363,17 +436,17 @@ def take_page(books: list[Book], page: str) -> Page:
 
 
 def book_html(book: Book, script_name: str) -> str:
-    """Write one book as an item of a list, everything escaped (html.escape).
+    """Write one book as an item of a list, everything through escape().
 
     <li class="book"><a class="title" href="/books/7">...</a>
         <span class="author">...</span> <span class="year">...</span></li>
     More markup is welcome: the element of class book with these three inside it is what programs look for.
     The address comes from link().
     """
-    address = html.escape(link(script_name, f"/books/{book['id']}"))
+    address = escape(link(script_name, f"/books/{book['id']}"))
     return (
-        f'<li class="book"><a class="title" href="{address}">{html.escape(book["title"])}</a>'
-        f' <span class="author">{html.escape(book["author"])}</span>'
+        f'<li class="book"><a class="title" href="{address}">{escape(book["title"])}</a>'
+        f' <span class="author">{escape(book["author"])}</span>'
         f' <span class="year">{book["year"]}</span></li>'
     )
 
@@ -427,12 +500,13 @@ def search_books(books: Iterable[Book], terms: dict[str, Any]) -> list[Book]:
 # ------------------------------ body: read exactly what was sent
 
 
-def read_body(environ: Environ) -> bytes:
+def read_body(environ: WSGIEnvironment) -> bytes:
     """Read the body of a request: exactly CONTENT_LENGTH bytes of environ["wsgi.input"], never one more.
 
     A connection that is kept open never says "end of file": a read beyond the length waits for ever (PEP 3333).
     Raises  HttpError, without reading: 411 if CONTENT_LENGTH is missing or empty; 400 if it is not ASCII
-            digits only; 413 if it is more than MAX_BODY. After reading: 400 if fewer bytes came.
+            digits only; 413 if it is more than MAX_BODY. After reading: 400 if fewer bytes came, or read()
+            raised OSError (the client has gone, or was silent for too long).
     One read() may give fewer bytes than asked for, so ask again until it gives none.
     """
     length = environ.get("CONTENT_LENGTH") or ""
@@ -440,12 +514,17 @@ def read_body(environ: Environ) -> bytes:
         raise HttpError(411, "Say how long the body is (Content-Length).")
     if not re.fullmatch(r"[0-9]+", length):
         raise HttpError(400, "Content-Length is not a number.")
-    if len(length) > 9 or int(length) > MAX_BODY:
+    digits = length.lstrip("0") or "0"
+    # int() refuses thousands of digits, so count them first.
+    if len(digits) > len(str(MAX_BODY)) or int(digits) > MAX_BODY:
         raise HttpError(413, f"The body is longer than {MAX_BODY} bytes.")
-    missing = int(length)
+    missing = int(digits)
     pieces = []
     while missing:
-        piece = environ["wsgi.input"].read(missing)
+        try:
+            piece = environ["wsgi.input"].read(missing)
+        except OSError:
+            piece = b""
         if not piece:
             raise HttpError(400, f"The body ended {missing} bytes too early.")
         pieces.append(piece)
@@ -462,7 +541,8 @@ def read_fields(content_type: str, body: bytes) -> dict[str, Any]:
     and of a name that comes twice the first value counts.
     Raises  HttpError 415 for any other or no type; 400 for a form that is not UTF-8 (also behind its %XX)
             and for JSON that is not UTF-8, not JSON, not an object, or nested so deep that json.loads()
-            gives up (RecursionError).
+            gives up (RecursionError). NaN, Infinity and -Infinity, which json.loads() takes unless its
+            parse_constant raises, are not JSON.   RFC 8259 section 6
     """
     media_type = content_type.split(";")[0].strip().lower()
     if media_type not in (FORM, JSON):
@@ -472,12 +552,16 @@ def read_fields(content_type: str, body: bytes) -> dict[str, Any]:
         if media_type == FORM:
             pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
             return dict(reversed(pairs))  # reversed, so that the first of two wins
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise HttpError(400, "The body cannot be read: broken UTF-8 or broken JSON.") from None
     if not isinstance(value, dict):
         raise HttpError(400, "The JSON must be an object with title, author and year.")
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 # ------------------------------ add: a form that helps
@@ -522,15 +606,16 @@ def add_book(db: Path, clean: dict[str, Any]) -> Book:
     """Put a book on the shelf and return it with its number, once it is safe on the disk.
 
     {"title": "Momo", "author": "Michael Ende", "year": 1973}  ->  the same and "id": 99
-    The number is next_id of table "meta", which grows by one in the same transaction: a number is never
-    given twice, not to two writers at once, not after its book was deleted, not after a restart.
+    The number is next_id of table "meta", which grows by one in the same transaction and never shrinks. So a
+    number is never given twice: not to two writers at once, not after its book was deleted (the highest number
+    on the shelf forgets that book, next_id does not), not after a restart.
     """
     with transaction(db) as tables:
         meta = tables.table("meta")
         number = meta.all()[0]["next_id"]
         meta.update({"next_id": number + 1})
         tables.table("books").insert(Document(clean, number))
-    return {"id": number, **clean}
+    return {**clean, "id": number}
 
 
 def post_book(request: "Request", fields: dict[str, Any], db: Path) -> Response:
@@ -538,7 +623,8 @@ def post_book(request: "Request", fields: dict[str, Any], db: Path) -> Response:
 
     Use     validate(), add_book(), link(), json_response(status, value, headers),
             add_page(request, status, values, errors); request.wants_json, request.sent_json.
-    A good form     303 and Location: the address of the new book, so that a reload does not add it again
+    A good form     303 and Location: the address of the new book, so that a reload does not add it again;
+                    with some Content-Type, which wsgiref.validate demands of every answer but 204 and 304
     A good JSON     201, the same Location, and the book as JSON
     Errors          422: for JSON {"error": "one sentence", "errors": {field: message}}; for a form the page
                     with what was typed still in it and the messages. A form whose client prefers JSON gets
@@ -560,7 +646,10 @@ def post_book(request: "Request", fields: dict[str, Any], db: Path) -> Response:
 
 
 def remove_book(db: Path, number: int) -> bool:
-    """Take a book off the shelf; False if it was not there. Its number is never given to another book."""
+    """Take a book off the shelf; False if it was not there.
+
+    Its number is never given to another book: next_id of table "meta" stays as it is.
+    """
     with transaction(db) as tables:
         return bool(tables.table("books").remove(doc_ids=[number]))
 
@@ -568,7 +657,7 @@ def remove_book(db: Path, number: int) -> bool:
 # ------------------------------ guard: middleware that catches what went wrong
 
 
-def catch_errors(app: Application) -> Application:
+def catch_errors(app: WSGIApplication) -> WSGIApplication:
     """Wrap any WSGI application: the same application, but an exception becomes ERROR_PAGE (PEP 3333).
 
     Whatever app does is passed on as it comes: one chunk at a time, and app is asked for the next only when
@@ -577,12 +666,12 @@ def catch_errors(app: Application) -> Application:
     If app raises, while it is called or while it is iterated:
       - the traceback goes to environ["wsgi.errors"], and not to the client;
       - start_response(ERROR_STATUS, ERROR_HEADERS, sys.exc_info()) - with the third argument, because app
-        may have called it before - and ERROR_PAGE is the body;
+        may have called it before - and ERROR_PAGE is the body (HEAD gets none, as ever);
       - if the headers are on the wire already, start_response raises that exception again: let it through,
         the server then breaks the connection and nobody takes half a page for a whole one.
     """
 
-    def guarded(environ: Environ, start_response: Callable[..., Any]) -> Iterator[bytes]:
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         chunks: Iterable[bytes] = ()
         try:
             chunks = app(environ, start_response)
@@ -592,7 +681,8 @@ def catch_errors(app: Application) -> Application:
         except Exception:  # noqa: BLE001  (this is the place where everything is caught)
             traceback.print_exc(file=environ["wsgi.errors"])
             start_response(ERROR_STATUS, list(ERROR_HEADERS), sys.exc_info())
-            yield ERROR_PAGE
+            if environ["REQUEST_METHOD"] != "HEAD":
+                yield ERROR_PAGE
         finally:
             if hasattr(chunks, "close"):
                 chunks.close()
@@ -601,7 +691,13 @@ def catch_errors(app: Application) -> Application:
 
 
 ERROR_STATUS = "500 Internal Server Error"
-ERROR_PAGE = b"<!doctype html><title>Our mistake</title><p>Something went wrong on our side. It is noted.</p>\n"
+ERROR_PAGE = b"""<!doctype html>
+<html lang="en">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Internal Server Error</title>
+<h1>Internal Server Error</h1>
+<p>The server failed to answer this request. What happened is in its log.</p>
+"""
 ERROR_HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(ERROR_PAGE)))]
 
 
@@ -611,7 +707,7 @@ ERROR_HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length"
 class Request:
     """An environ, read only as far as somebody asks."""
 
-    def __init__(self, environ: Environ) -> None:
+    def __init__(self, environ: WSGIEnvironment) -> None:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
         self.script_name: str = environ.get("SCRIPT_NAME", "")
@@ -619,18 +715,22 @@ class Request:
 
     @property
     def path(self) -> str:
+        """PATH_INFO as text."""
         return wsgi_text(self.environ.get("PATH_INFO", ""))
 
     @property
     def query(self) -> dict[str, str]:
+        """The fields of the query, decoded."""
         return read_query(self.environ.get("QUERY_STRING", ""))
 
     @property
     def sent_json(self) -> bool:
+        """Whether the body is JSON, by its type."""
         return self.method == "POST" and self.content_type.split(";")[0].strip().lower() == JSON
 
     @property
     def wants_json(self) -> bool:
+        """Whether the answer should be JSON: who sends JSON gets JSON, others what they prefer."""
         return self.sent_json or negotiate(self.environ.get("HTTP_ACCEPT", "")) == JSON
 
 
@@ -638,11 +738,12 @@ class Site:
     """The application itself, around one database file. The shelf is opened (and seeded) at its first use."""
 
     def __init__(self, db: Path, seed: Path | None) -> None:
-        self.db = db
+        # A symbolic link stays one: what is replaced is the file that it leads to.
+        self.db = db.resolve()
         self.seed = seed
         self.seeded = False
 
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
         try:
             response = self.answer(request)
@@ -651,6 +752,7 @@ class Site:
         return send(response, request.method, start_response)
 
     def answer(self, request: Request) -> Response:
+        """Find the page for a request and let it answer; HttpError passes through."""
         route, number = find_route(request.path)
         check_method(route, request.method)
         if route == "home":
@@ -673,6 +775,7 @@ class Site:
 
 
 def show_book(request: Request, db: Path, number: int) -> Response:
+    """Answer GET and HEAD /books/7 with the book, and DELETE by taking it away; HttpError 404 if there is none."""
     if request.method == "DELETE":
         if not remove_book(db, number):
             raise HttpError(404, "There is no book of this number.")
@@ -686,15 +789,16 @@ def show_book(request: Request, db: Path, number: int) -> Response:
         request,
         200,
         book["title"],
-        f'<article class="book"><h1 class="title">{html.escape(book["title"])}</h1>'
-        f'<p>by <span class="author">{html.escape(book["author"])}</span></p>'
+        f'<article class="book"><h1 class="title">{escape(book["title"])}</h1>'
+        f'<p>by <span class="author">{escape(book["author"])}</span></p>'
         f'<p>first published in <span class="year">{book["year"]}</span></p></article>'
         f'<p class="quiet">Book number {book["id"]}. '
-        f'<a href="{html.escape(link(request.script_name, "/books"))}">All books</a></p>',
+        f'<a href="{escape(link(request.script_name, "/books"))}">All books</a></p>',
     )
 
 
 def show_search(request: Request, books: dict[int, Book]) -> Response:
+    """Answer /books/search: the form, and a page of the books found among `books` or the messages."""
     query = request.query
     terms, errors = read_search(query)
     if errors and request.wants_json:
@@ -709,6 +813,11 @@ def show_search(request: Request, books: dict[int, Book]) -> Response:
 def show_list(
     request: Request, title: str, found: Page, form: str = "", terms: dict[str, str] | None = None
 ) -> Response:
+    """Show one page of a list.
+
+    Given   title: the heading, HTML as it is; form: HTML to stand above the list; terms: the conditions of a search,
+            which the links to the next and the previous page keep (None: all books, no search).
+    """
     if request.wants_json:
         return json_response(200, {**found._asdict(), "per_page": PER_PAGE})
     here = "/books" if terms is None else "/books/search"
@@ -717,25 +826,23 @@ def show_list(
         if not 1 <= number <= found.pages:
             return f'<span class="quiet">{text}</span>'
         address = link(request.script_name, here, {**(terms or {}), "page": str(number)})
-        return f'<a rel="{relation}" href="{html.escape(address)}">{text}</a>'
+        return f'<a rel="{relation}" href="{escape(address)}">{text}</a>'
 
     first = (found.page - 1) * PER_PAGE + 1
     items = "\n".join(book_html(book, request.script_name) for book in found.books)
     shelf = f'<ol class="books" start="{first}">\n{items}\n</ol>' if items else "<p>There is none.</p>"
-    pages = (
-        ""
-        if found.pages == 1
-        else (
-            f'<nav class="pages" aria-label="Pages">{turn("prev", found.page - 1, "Previous")}'
-            f"<span>page {found.page} of {found.pages}</span>{turn('next', found.page + 1, 'Next')}</nav>"
-        )
-    )
+    pages = ""
+    if found.pages > 1:
+        previous, following = turn("prev", found.page - 1, "Previous"), turn("next", found.page + 1, "Next")
+        place = f"<span>page {found.page} of {found.pages}</span>"
+        pages = f'<nav class="pages" aria-label="Pages">{previous}{place}{following}</nav>'
     noun = "book" if found.total == 1 else "books"
-    count = f'<p class="quiet"><span id="total">{found.total}</span> {noun}</p>'
-    return page(request, 200, title, f"<h1>{title}</h1>{form}{count}{shelf}{pages}")
+    total = f'<p class="quiet"><span id="total">{found.total}</span> {noun}</p>'
+    return page(request, 200, title, f"<h1>{title}</h1>{form}{total}{shelf}{pages}")
 
 
 def home_page(request: Request) -> Response:
+    """Answer / with the search form."""
     return page(
         request,
         200,
@@ -747,20 +854,23 @@ def home_page(request: Request) -> Response:
 
 
 def search_form(request: Request, values: dict[str, str], errors: dict[str, str]) -> str:
-    action = html.escape(link(request.script_name, "/books/search"))
+    """Write the search form, filled with `values`, with the messages in `errors` by field."""
+    action = escape(link(request.script_name, "/books/search"))
     fields = form_body(values, errors)
-    return f'<form id="search" method="get" action="{action}">{fields}<button>Search</button></form>'
+    return f'<form id="search" method="get" action="{action}">{fields}<button type="submit">Search</button></form>'
 
 
 def add_page(request: Request, status: int, values: dict[str, Any], errors: dict[str, str]) -> Response:
-    action = html.escape(link(request.script_name, "/books"))
+    """Show the form to add a book, filled with `values`, with the messages in `errors` by field."""
+    action = escape(link(request.script_name, "/books"))
     fields = form_body(values, errors)
-    form = f'<form id="add" method="post" action="{action}">{fields}<button>Add the book</button></form>'
+    form = f'<form id="add" method="post" action="{action}">{fields}<button type="submit">Add the book</button></form>'
     return page(request, status, "Add a book", f"<h1>Add a book</h1>{form}")
 
 
 def form_body(values: dict[str, Any], errors: dict[str, str]) -> str:
-    note = f'<p class="error" id="form-error">{html.escape(errors["form"])}</p>' if "form" in errors else ""
+    """Write what both forms have in common: the three fields, and above them the message for "form", if any."""
+    note = f'<p class="error" id="form-error">{escape(errors["form"])}</p>' if "form" in errors else ""
     labels = {"title": "Title", "author": "Author", "year": "Year"}
     return note + "\n".join(
         field_html(name, label, str(values.get(name, "")), errors.get(name, "")) for name, label in labels.items()
@@ -768,28 +878,30 @@ def form_body(values: dict[str, Any], errors: dict[str, str]) -> str:
 
 
 def error_response(request: Request, error: HttpError) -> Response:
+    """Make an answer of an HttpError: a page for people, {"error": message} for programs."""
     if request.wants_json:
         return json_response(error.status, {"error": error.message}, error.headers)
     phrase = HTTPStatus(error.status).phrase
-    answer = page(request, error.status, phrase, f"<h1>{phrase}</h1><p>{html.escape(error.message)}</p>")
+    answer = page(request, error.status, phrase, f"<h1>{phrase}</h1><p>{escape(error.message)}</p>")
     return answer._replace(headers=answer.headers + error.headers)
 
 
 def json_response(status: int, value: object, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """Answer a program: value as JSON in UTF-8, with the type, Vary, and the extra headers."""
     body = json.dumps(value, ensure_ascii=False).encode("utf-8") + b"\n"
     return Response(status, [("Content-Type", JSON), ("Vary", "Accept"), *headers], body)
 
 
 def page(request: Request, status: int, title: str, main: str) -> Response:
     """A whole page around some HTML. Only title is escaped here: main is markup already."""
-    home, books, new = (html.escape(link(request.script_name, path)) for path in ("/", "/books", "/books/new"))
+    home, books, new = (escape(link(request.script_name, path)) for path in ("/", "/books", "/books/new"))
     text = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{html.escape(title)}</title>
+<title>{escape(title)}</title>
 <link rel="icon" href="data:,">
 <style>{STYLE}</style>
 </head>
@@ -867,11 +979,12 @@ def default_seed() -> str | None:
 
 
 @functools.cache
-def default_application() -> Application:
+def default_application() -> WSGIApplication:
+    """The catalog that CATALOG_DB and CATALOG_SEED describe, made at the first call."""
     return create_application(os.environ.get("CATALOG_DB") or "catalog.json", default_seed())
 
 
-def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """What a WSGI server looks for. Importing this file opens nothing; the first request does."""
     return default_application()(environ, start_response)
 
@@ -884,18 +997,52 @@ class Server(ThreadingMixIn, WSGIServer):
     # On Windows this option would let two servers share one port.
     allow_reuse_address = sys.platform != "win32"
 
+    def __init__(self, host: str, port: int) -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), Handler)
+
     def server_bind(self) -> None:
         # HTTPServer asks the name service for the host's full name here, which can take seconds.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that has gone, or opened a connection and said nothing, is no news.
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
 
 class Handler(WSGIRequestHandler):
+    """One request: its first line and headers are read by the base class, the rest is the application's."""
+
     timeout = 20  # seconds without a byte from the client
+
+    def handle(self) -> None:
+        """As in the base class, but with Gateway between the connection and the application."""
+        self.requestline = self.request_version = self.command = ""
+        self.raw_requestline = self.rfile.readline(65_537)
+        if len(self.raw_requestline) > 65_536:
+            self.send_error(414)
+        elif self.parse_request():
+            gateway = Gateway(self.rfile, self.wfile, self.get_stderr(), self.get_environ(), multithread=True)
+            gateway.request_handler = self
+            gateway.run(self.server.get_app())
+
+
+class Gateway(ServerHandler):
+    """What calls the application and sends its answer."""
+
+    def cleanup_headers(self) -> None:
+        # The base class adds "Content-Length: 0" to each answer without a body. A 204 must not have one.
+        super().cleanup_headers()
+        if self.status.startswith("204"):
+            del self.headers["Content-Length"]
 
 
 def main() -> None:
+    """Read the command line, listen, print the address, serve."""
     parser = argparse.ArgumentParser(description="Serve the book catalog.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0: any free port (default: 8000)")
@@ -904,9 +1051,17 @@ def main() -> None:
     options = parser.parse_args()
     if options.seed and not Path(options.seed).is_file():
         parser.error(f"there is no seed file {options.seed}")
-    with Server((options.host, options.port), Handler) as server:
+    db = Path(options.db).resolve()
+    if db.is_dir() or not db.parent.is_dir():
+        parser.error(f"--db {options.db}: it must be a file in a folder that exists")
+    try:
+        server = Server(options.host, options.port)
+    except (OSError, OverflowError) as error:
+        parser.error(f"cannot listen at host {options.host}, port {options.port}: {error}")
+    with server:
         server.set_app(create_application(options.db, options.seed))
-        print(f"The catalog is open at http://{options.host}:{server.server_port}/", flush=True)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        print(f"The catalog is open at http://{host}:{server.server_port}/", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

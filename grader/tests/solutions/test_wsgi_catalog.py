@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import io
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -18,9 +20,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import requests
-
-from grader.tests.clients.wsgi_servers import running
 
 ROOT = Path(__file__).parents[3]
 MAIN = ROOT / "solutions" / "wsgi_catalog" / "main.py"
@@ -87,6 +86,10 @@ def ask(
     return started[0], started[1], content
 
 
+def post(application: Callable[..., Any], body: bytes) -> tuple[str, dict[str, str], bytes]:
+    return ask(application, "/books", method="POST", body=body, CONTENT_TYPE="application/json")
+
+
 # --- the seed ---------------------------------------------------------------------------------
 
 
@@ -104,6 +107,13 @@ def test_a_shelf_emptied_by_hand_is_not_seeded_again(db: Path) -> None:
     catalog.seed_catalog(db, SEED)
     assert catalog.load_books(db) == {}
     assert catalog.add_book(db, MOMO)["id"] == SEEDED + 1
+
+
+def test_a_number_in_the_seed_is_not_a_number_of_ours(tmp_path: Path) -> None:
+    db, seed = tmp_path / "catalog.json", tmp_path / "seed.json"
+    seed.write_text(json.dumps([{**MOMO, "id": 77}]), encoding="utf-8")
+    catalog.seed_catalog(db, seed)
+    assert catalog.load_books(db) == {1: {**MOMO, "id": 1}}
 
 
 def test_a_missing_seed_leaves_no_half_made_shelf(tmp_path: Path) -> None:
@@ -171,6 +181,58 @@ def test_a_write_that_fails_leaves_the_old_shelf(db: Path, monkeypatch: pytest.M
     assert catalog.add_book(db, MOMO)["id"] == SEEDED + 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links and permissions are others there")
+def test_a_link_stays_a_link_and_what_is_private_stays_private(db: Path, tmp_path: Path) -> None:
+    db.chmod(0o600)
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    link = folder / "link.json"
+    link.symlink_to(db)
+    application = catalog.create_application(str(link), str(SEED))
+    assert post(application, json.dumps(MOMO).encode())[0] == "201 Created"
+    assert link.is_symlink()
+    assert SEEDED + 1 in catalog.load_books(db)
+    assert stat.S_IMODE(db.stat().st_mode) == 0o600
+    assert list(folder.iterdir()) == [link]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder cannot be synced there")
+def test_the_folder_is_on_the_disk_too(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[bool, bytes]] = []
+
+    def note(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), db.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    before = db.read_bytes()
+    catalog.replace_file(db, b"new")
+    # First the content, while the old file is in its place; then the place.
+    assert synced == [(False, before), (True, b"new")]
+
+
+def test_a_lock_that_somebody_keeps_is_waited_for_but_not_for_ever(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    application = catalog.create_application(str(db), str(SEED))
+    monkeypatch.setattr(catalog, "LOCK_SECONDS", 0.05)
+    with catalog.FileLock(Path(f"{db}.lock")):
+        status, headers, body = post(application, json.dumps(MOMO).encode())
+        assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "0.05")
+        assert json.loads(body)["error"]
+        if sys.platform != "win32":
+            assert ask(application, "/books/1")[0] == "200 OK"
+    assert post(application, json.dumps(MOMO).encode())[0] == "201 Created"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="readers take the lock there")
+def test_where_nothing_may_be_written_the_books_can_be_read(db: Path) -> None:
+    lock = Path(f"{db}.lock")
+    lock.unlink()
+    lock.mkdir()  # also who may write everywhere cannot write to a folder
+    application = catalog.create_application(str(db), str(SEED))
+    for path in ("/books", "/books/1", "/books/search?year=1605"):
+        assert ask(application, path)[0] == "200 OK"
+    assert post(application, json.dumps(MOMO).encode())[0] == catalog.ERROR_STATUS
+
+
 def test_a_change_within_one_tick_of_the_clock_is_seen(db: Path) -> None:
     for count in range(30):
         number = catalog.add_book(db, {**MOMO, "title": f"{count:03}"})["id"]
@@ -203,40 +265,96 @@ def test_a_broken_file_is_an_error_page_until_it_is_mended(db: Path) -> None:
     status, _, page = ask(application, "/books", **log)
     assert status == catalog.ERROR_STATUS
     assert b"Traceback" not in page
+    assert b'<html lang="en">' in page
+    assert b'<meta name="viewport" ' in page
     assert "JSONDecodeError" in errors.getvalue()
+    status, headers, nothing = ask(application, "/books", method="HEAD")
+    assert (status, headers["Content-Length"], nothing) == (catalog.ERROR_STATUS, str(len(page)), b"")
     db.write_bytes(whole)
     assert ask(application, "/books")[0] == "200 OK"
 
 
-def test_importing_it_makes_no_file(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv[1]); import main", str(MAIN.parent)]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=30, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
-    assert list(tmp_path.iterdir()) == []
+def test_an_emptied_file_is_broken_and_not_new(db: Path) -> None:
+    db.write_bytes(b"")
+    application = catalog.create_application(str(db), str(SEED))
+    assert ask(application, "/books")[0] == catalog.ERROR_STATUS
+    assert post(application, json.dumps(MOMO).encode())[0] == catalog.ERROR_STATUS
+    assert db.read_bytes() == b""
 
 
-def test_the_kit_s_seed_is_found_and_a_wrong_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CATALOG_SEED", raising=False)
-    assert Path(catalog.default_seed()) == SEED
-    monkeypatch.setenv("CATALOG_SEED", "elsewhere.json")
-    assert catalog.default_seed() == "elsewhere.json"
-    done = subprocess.run(
-        [sys.executable, str(MAIN), "--seed", "no.json"], cwd=tmp_path, capture_output=True, timeout=30
-    )
-    assert done.returncode == 2
-    assert b"no.json" in done.stderr
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [
+        ("9" * 9, 404),
+        ("9" * 10, 404),
+        ("9" * 5000, 404),
+        ("0" * 5000 + "1", 200),
+        ("0" * 5000 + "6", 404),
+        ("0" * 5000, 400),
+        ("9" * 5000 + "x", 400),
+    ],
+)
+def test_a_page_number_may_be_as_long_as_it_likes(db: Path, page: str, status: int) -> None:
+    application = catalog.create_application(str(db), str(SEED))
+    assert ask(application, f"/books?page={page}")[0].startswith(f"{status} ")
 
 
-def test_a_restarted_server_serves_what_the_killed_one_promised(tmp_path: Path) -> None:
-    db = tmp_path / "catalog.json"
-    command = [sys.executable, str(MAIN), "--port", "0", "--db", str(db)]
-    with running(command, tmp_path, db, SEED) as (url, process):
-        added = requests.post(f"{url}/books", json=MOMO, timeout=10).json()
-        process.kill()
-        process.wait(10)
-    with running(command, tmp_path, db, SEED) as (url, _):
-        assert requests.get(
-            f"{url}/books/{added['id']}", headers={"Accept": "application/json"}, timeout=10
-        ).json() == {
-            **MOMO,
-            "id": SEEDED + 1,
-        }
+def refusal(function: str, *arguments: Any) -> int:
+    """The status of the HttpError that a function of the catalog raises."""
+    with pytest.raises(catalog.HttpError) as raised:
+        getattr(catalog, function)(*arguments)
+    return int(raised.value.status)
+
+
+def test_a_length_counts_as_a_number() -> None:
+    for zeros in (9, 5000):
+        environ = {"CONTENT_LENGTH": "0" * zeros + "23", "wsgi.input": io.BytesIO(b"x" * 30)}
+        assert catalog.read_body(environ) == b"x" * 23
+    assert catalog.read_body({"CONTENT_LENGTH": "000"}) == b""
+    assert refusal("read_body", {"CONTENT_LENGTH": "9" * 5000}) == 413
+    assert refusal("read_body", {"CONTENT_LENGTH": str(catalog.MAX_BODY + 1)}) == 413
+
+
+def test_a_client_that_falls_silent_in_its_body_has_sent_a_bad_request() -> None:
+    class Silent(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if piece := super().read(size):
+                return piece
+            raise TimeoutError("timed out")
+
+    assert refusal("read_body", {"CONTENT_LENGTH": "23", "wsgi.input": Silent(b"title=")}) == 400
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_what_only_python_takes_for_json_is_refused(value: str) -> None:
+    body = b'{"title": "a", "author": "b", "year": 1, "price": %s}'
+    assert refusal("read_fields", "application/json", body % value.encode()) == 400
+    assert catalog.read_fields("application/json", body % b"1.5")["price"] == 1.5
+
+
+@pytest.mark.parametrize("character", "\x00\x08\x0b\x1f\x7f\x85\x9f\ufdd0\ufdef\ufffe\uffff\U0010ffff")
+def test_what_html_must_not_hold_is_replaced(db: Path, character: str) -> None:
+    assert catalog.escape(f"<{character}>") == "&lt;\ufffd&gt;"
+    assert 'value="a\ufffdb"' in catalog.field_html("title", "Title", f"a{character}b")
+    assert "a\ufffdb" in catalog.book_html({**MOMO, "id": 1, "title": f"a{character}b"}, "")
+
+
+def test_what_html_may_hold_stays() -> None:
+    text = "\t\n\f\r ~\xa0\u200b\u202e\ud7ff\ue000\ufdcf\ufdf0\ufffd\U0001f600\U0010fffd"
+    assert catalog.escape(text) == text
+
+
+def test_bytes_that_are_not_utf_8_survive_in_links() -> None:
+    assert catalog.wsgi_text("/\xff") == "/\ufffd"
+    assert catalog.link("/\xff", "/books") == "/%FF/books"
+
+
+def test_whatever_a_student_may_call_says_what_it_does() -> None:
+    tree = ast.parse(MAIN.read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    public: list[ast.FunctionDef | ast.ClassDef] = [*classes]
+    public += [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    for name in ("Request", "Site", "AtomicStorage", "FileLock"):
+        methods = next(node for node in classes if node.name == name).body
+        public += [node for node in methods if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
