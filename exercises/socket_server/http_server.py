@@ -11,8 +11,6 @@ How a request travels:
     serve()              sends that: Response -> bytes
                              response_head
 
-Many clients at once are the business of an event loop, which stands at the end of this file.
-
 A fault in a request is an HttpError with the status to answer. A fault while *reading* ends the connection,
 since nobody knows where the next request begins; a fault while *answering* (404 and the like) does not.
 """
@@ -603,20 +601,6 @@ def run_script(site: Site, request: Request, file_path: str, script: tuple[str, 
     """
     # TODO(cgi): write run_script(), as the docstring says.
     raise NotImplementedError("step cgi: run_script() is yours to write")
-
-
-# ---- the event loop ------------------------------------------------------------------------------
-#
-# One thread serves all clients. Each connection is a generator, _converse(), that runs until it would have to wait.
-# Then it yields its interest, and the loop resumes another one:
-#
-#     _converse()                yield (socket, EVENT_READ or EVENT_WRITE)     _Loop
-#         _read_request()        ---------------------------------------->         select(): whose socket is ready?
-#         answer()               <----------------------------------------         the clock: whose time is over?
-#         _send_response()       resume(), with a TimeoutError if it is late       accept(): a new client?
-#
-# A script takes long: its answer() runs on a thread, and the interest is a socket that the thread closes in the end.
-# A signal may interrupt anything, so its handler sends a byte to a socket of the loop, which select() sees in time.
 
 
 # ---- the program ---------------------------------------------------------------------------------

@@ -11,8 +11,6 @@ How a request travels:
     serve()              sends that: Response -> bytes
                              response_head
 
-Many clients at once are the business of an event loop, which stands at the end of this file.
-
 A fault in a request is an HttpError with the status to answer. A fault while *reading* ends the connection,
 since nobody knows where the next request begins; a fault while *answering* (404 and the like) does not.
 """
@@ -621,7 +619,7 @@ def serve(site: Site, listener: socket.socket) -> None:
 
     The exercise's README has the rules. Here only the wire is judged: threads, processes, selectors, as you like.
     """
-    loop = _Loop(site, listener)
+    loop = _Loop(site, listener)  # see the end of this file
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loop.stop())
     loop.run()
@@ -1106,7 +1104,6 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 #
 # A script takes long: its answer() runs on a thread, and the interest is a socket that the thread closes in the end.
 # A signal may interrupt anything, so its handler sends a byte to a socket of the loop, which select() sees in time.
-
 _T = TypeVar("_T")
 _Interest = tuple[socket.socket, int]  # a socket, and what to wait for on it: EVENT_READ or EVENT_WRITE
 _Steps = Generator[_Interest, None, _T]  # yields interests, returns a T; past the deadline it gets a TimeoutError
