@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ class CgiRequest:
     """One request to the program. `meta` adds or replaces variables; a value of None leaves one out.
 
     With `hold_stdin` the gateway keeps standard input open after the body, as a real one may: a program that reads
-    to the end of the file then waits for ever. With `elsewhere` the current directory is not the program's own.
+    to the end of the file then waits for ever. With `first_part` the body comes in two parts: that many bytes, and the
+    rest once the program has read them. With `elsewhere` the current directory is not the program's own.
     """
 
     method: str = "GET"
@@ -45,6 +47,7 @@ class CgiRequest:
     content_length: str | None = None
     meta: tuple[tuple[str, str | None], ...] = ()
     hold_stdin: bool = False
+    first_part: int | None = None
     elsewhere: bool = False
 
     def variables(self, script_name: str) -> dict[str, str]:
@@ -77,6 +80,8 @@ class CgiRequest:
         shown += "".join(f"  {name}={value}" if value is not None else f"  (no {name})" for name, value in extra)
         if self.body:
             shown += f"  body {show_bytes(self.body)}"
+        if self.first_part is not None:
+            shown += f"  ({self.first_part} bytes of it, and the rest once these have been read)"
         shown += "  (in another directory)" if self.elsewhere else ""
         return shown + ("  (input left open)" if self.hold_stdin else "")
 
@@ -221,15 +226,34 @@ def post_request(
 
 def _feed(descriptor: int, request: CgiRequest, child: Child) -> None:
     """Write the body; close, or hold the pipe open until the program has ended."""
+    cut = len(request.body) if request.first_part is None else request.first_part
     with contextlib.suppress(OSError):  # the program need not read its body
-        rest = memoryview(request.body)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        _write(descriptor, request.body[:cut])
+        if request.body[cut:]:
+            while _unread(descriptor) and child.wait(time.monotonic() + 0.002) is None:
+                pass
+            _write(descriptor, request.body[cut:])
     if request.hold_stdin:
         # Beyond the deadline, when it is ended: an input that ends just before would let it go on.
         child.wait(child.started + child.policy.wall + SWEEP_SECONDS)
     with contextlib.suppress(OSError):
         os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _unread(descriptor: int) -> int:
+    """How many bytes lie in a pipe; 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def parse_reply(request: CgiRequest, raw: bytes, errors: str, code: int, sent: str) -> CgiReply:

@@ -7,14 +7,21 @@ import re
 
 from hypothesis import strategies as st
 
-from grader.checks.cgi_calculator.pages import expect_arrival, is_html_in_utf_8, parse_page, read_page
+from grader.checks.cgi_calculator.claims import (
+    OPERATIONS,
+    expect_arrival,
+    expect_document,
+    expect_form,
+    expect_phone,
+    is_html_in_utf_8,
+)
+from grader.checks.cgi_calculator.pages import parse_page, read_page
 from grader.checks.cgi_calculator.questions import typed_texts
 from grader.engine import check, expect, fuzz
 from grader.engine.alphabets import MARKUP
 from grader.target.cgi import CgiRequest, CgiTarget
 from grader.target.function import Module
 
-OPERATIONS = ("add", "sub", "mul", "div")
 NASTY = st.text(MARKUP + "amp;lt#39 script", max_size=16) | st.sampled_from(
     ["&lt;b&gt; &amp;amp;", "'\" onfocus=alert(1) '\"", "</form><script>alert(1)</script>", "<!--", "&", "AT&T"]
 )
@@ -23,7 +30,10 @@ NASTY = st.text(MARKUP + "amp;lt#39 script", max_size=16) | st.sampled_from(
 @check("page/escape", points=2, source="kit rule")
 @fuzz(text=NASTY | typed_texts())
 def test_escaped_text_reads_as_typed(module: Module, text: str) -> None:
-    """Escaped text holds no bare & < > or quote, and a browser reads it as it was."""
+    """Escaped text holds no bare & < > or quote, and a browser reads it as it was.
+
+    These five characters begin and end tags, attributes and references; as references such as &lt; they are text again.
+    """
 
     def safe(value: object) -> bool:
         bare = re.compile(r"[<>\"']|&(?!#[0-9]+;|#[xX][0-9a-fA-F]+;|[a-zA-Z]+;)")
@@ -43,7 +53,10 @@ def test_escaped_text_reads_as_typed(module: Module, text: str) -> None:
 def test_the_page_holds_what_was_typed(
     module: Module, user: str, operands: list[str], operation: str, message: str
 ) -> None:
-    """page() shows every field, the result and the error exactly as given."""
+    """page() shows every field, the result and the error exactly as given.
+
+    All of it may hold markup that a stranger typed: escape() it, and a browser shows it exactly as it was.
+    """
     for outcome in ({"error": message}, {"result": "-2.5"}, {}):
         fields = (user, ["5", "2"] if "result" in outcome else operands, operation)
         called = module.call("page", *fields, **outcome)
@@ -63,14 +76,21 @@ def describe(fields: tuple[str, list[str], str | None], outcome: dict[str, str])
 
 @check("page/hello", points=2, source="RFC 3875 section 6.2")
 def test_a_visitor_gets_a_form(cgi: CgiTarget) -> None:
-    """A GET gets headers, an empty line, and a page with a form."""
+    """A GET gets headers, an empty line, and a page with a form.
+
+    Headers, an empty line, then the body: a web server can make sense of nothing else that a program prints.
+    """
     reply = cgi.get()
-    expect(reply).that(bool(read_page(reply).all("form")), expected="a page with a <form>")
+    forms = read_page(reply).all("form")
+    expect(reply).that(bool(forms), expected="a page with a <form>")
 
 
 @check("page/content-type", points=1, source="RFC 3875 section 6.3.1")
 def test_the_page_is_sent_as_html(cgi: CgiTarget) -> None:
-    """Content-Type is text/html with the charset utf-8, and is there once."""
+    """Content-Type is text/html with the charset utf-8, and is there once.
+
+    Without text/html a browser shows markup as text or offers to save it; without the charset it guesses the encoding.
+    """
     reply = cgi.get()
     expect(reply).header_that("Content-Type", is_html_in_utf_8, "text/html; charset=utf-8")
     types = reply.headers.get_all("Content-Type")
@@ -79,49 +99,46 @@ def test_the_page_is_sent_as_html(cgi: CgiTarget) -> None:
 
 @check("page/document", points=1, source="kit rule")
 def test_the_page_is_a_document_with_a_title(cgi: CgiTarget) -> None:
-    """The page begins with <!DOCTYPE html> and has a title that is not empty."""
-    reply = cgi.get()
-    page = read_page(reply)
-    begins = reply.text.lstrip().lower().startswith("<!doctype html")
-    expect(reply).that(begins, expected="a body that begins with <!DOCTYPE html>")
-    titled = any(title.text.strip() for title in page.all("title"))
-    expect(reply).that(titled, expected="a <title> with a text in it")
+    """The page begins with <!DOCTYPE html> and has a title that is not empty.
+
+    README, "The page": without the doctype browsers fall back to the rules of the nineties; the title names the tab.
+    """
+    expect_document(cgi.get())
 
 
 @check("page/phone", points=1, source="kit rule")
 def test_the_page_is_readable_on_a_phone(cgi: CgiTarget) -> None:
-    """A <meta name="viewport"> makes the page as wide as the phone."""
-    reply = cgi.get()
-    metas = [meta for meta in read_page(reply).all("meta") if meta.get("name").lower() == "viewport"]
-    wide = any("width=device-width" in meta.get("content").replace(" ", "").lower() for meta in metas)
-    expect(reply).that(wide, expected='<meta name="viewport" content="width=device-width, initial-scale=1">')
+    """A <meta name="viewport"> makes the page as wide as the phone.
+
+    README, "The page": without it a phone lays the page out for a desktop screen and shows it tiny.
+    """
+    expect_phone(cgi.get())
 
 
 @check("page/form", points=2, source="kit rule")
 def test_the_form_has_its_fields(cgi: CgiTarget) -> None:
-    """The form has a user, two or more operands and an operation to choose: add, sub, mul or div."""
-    reply = cgi.get()
-    page = read_page(reply)
-    users, operands = len(page.values("user")), len(page.values("operand"))
-    expect(reply).that(users == 1, expected='one <input name="user">', got=f"{users} of them")
-    expect(reply).that(operands >= 2, expected='two or more <input name="operand">', got=f"{operands} of them")
-    choices = page.operation.choices if page.operation else []
-    expect(reply).that(
-        sorted(choices) == sorted(OPERATIONS),
-        expected='"operation" as a <select> or radio buttons with the values add, sub, mul, div',
-        got=f"the values {', '.join(choices)}" if choices else "no <select> and no radio buttons of that name",
-    )
+    """The form has a user, two or more operands, an operation (add, sub, mul or div) and a button that sends it.
+
+    README, "The page": a browser sends the name and value of every field in the form, so their names are fixed.
+    """
+    expect_form(cgi.get())
 
 
 @check("page/arrival", points=1, source="kit rule", needs=("page/hello",))
 def test_an_empty_form_claims_nothing(cgi: CgiTarget) -> None:
-    """Somebody who has just arrived gets status 200, and sees neither a result nor an error."""
+    """Somebody who has just arrived gets status 200, and sees neither a result nor an error.
+
+    README, "The query string": who has sent neither an operand nor an operation has done nothing wrong yet.
+    """
     expect_arrival(cgi.get())
 
 
 @check("page/bare", points=1, source="kit rule")
 def test_a_bare_environment_is_enough(cgi: CgiTarget) -> None:
-    """Without REQUEST_METHOD and QUERY_STRING, and in any directory, the program shows the form."""
+    """Without REQUEST_METHOD and QUERY_STRING, and in any directory, the program shows the form.
+
+    README, "The reply": without these variables the method is GET and the query is empty; any directory may be current.
+    """
     names = tuple(CgiRequest().variables(cgi.script_name))
     reply = cgi.run(CgiRequest(meta=tuple((name, None) for name in names), elsewhere=True))
     expect(reply).that(bool(read_page(reply).all("form")), expected="a page with a <form>")

@@ -6,45 +6,95 @@ from urllib.parse import urlencode
 
 from hypothesis import strategies as st
 
-from grader.checks.cgi_calculator.pages import Page, expect_kept, expect_result, read_page
+from grader.checks.cgi_calculator.claims import (
+    expect_document,
+    expect_error,
+    expect_form,
+    expect_kept,
+    expect_phone,
+    expect_result,
+)
+from grader.checks.cgi_calculator.intruders import MARKUP, SCRIPTS, intruders
+from grader.checks.cgi_calculator.pages import read_page
 from grader.checks.cgi_calculator.questions import encode, query
 from grader.engine import check, expect, fuzz
-from grader.target.cgi import FORM_TYPE, CgiRequest, CgiTarget, post_request
-
-MARKUP = ('"><kit-mark>', "'><kit-mark>", "</form><kit-mark a='", "&lt;kit-mark&gt;", "<script>kit()</script>", "<!--")
+from grader.target.cgi import FORM_TYPE, OMIT, CgiReply, CgiRequest, CgiTarget, post_request
 
 
 @check("whole/escaped", points=2, source="kit rule")
 def test_markup_stays_text(cgi: CgiTarget) -> None:
-    """Markup in any field stays text: no tag comes of it, and the form keeps it as typed."""
+    """Markup in any field stays text: no tag and no attribute comes of it, and the form keeps it as typed.
+
+    README, "The page": who can put a tag into your page can make it say and do anything in your name.
+    """
     requests = [CgiRequest(query=query("add", text, "1" + text, user=text)) for text in MARKUP]
     requests += [CgiRequest(query=query(MARKUP[0], "1", "2")), CgiRequest(query=query("add", "1", "2", user=MARKUP[0]))]
     replies = cgi.run_all(requests)
     for reply in replies:
-        expect(reply).that(not tags_of(read_page(reply)), expected="a page without a tag from the request")
+        expect_no_intruders(reply)
     for text, reply in zip(MARKUP, replies, strict=False):
         expect_kept(reply, text, [text, "1" + text], "add")
 
 
-def tags_of(page: Page) -> list[str]:
-    """The tags that came from the request."""
-    return [e.tag for e in page.elements if e.tag == "kit-mark" or (e.tag == "script" and "kit()" in e.text)]
+def expect_no_intruders(reply: CgiReply) -> None:
+    """Nothing on the page came of the request but text."""
+    found = intruders(read_page(reply))
+    expect(reply).that(not found, expected="what was typed is text, and nothing but text", got=" ".join(found[:3]))
 
 
-@check("whole/form-works", points=2, source="kit rule")
+@check("whole/scripts", points=1, source="kit rule", needs=("query/accepted",))
+def test_nothing_that_was_typed_runs(cgi: CgiTarget) -> None:
+    """Nothing that was typed runs: not in a script, not in an event handler, not as a link.
+
+    README, "The page": escape() does not help there: a browser undoes it before it runs onclick="...".
+    """
+    questions = [
+        question for text in SCRIPTS for question in (query("add", "1", "2", user=text), query(text, text, "2"))
+    ]
+    for reply in cgi.run_all([CgiRequest(query=question) for question in questions]):
+        expect_no_intruders(reply)
+
+
+@check("whole/form-works", points=1, source="kit rule")
 def test_the_form_on_the_page_works(cgi: CgiTarget) -> None:
-    """The form, filled in and sent as a browser does, gives the result."""
+    """The form, filled in and sent as a browser does, gives the result.
+
+    README, "The page": the form comes back to this program, by the method and in the encoding that it names.
+    """
     start = cgi.get()
     page = read_page(start)
-    forms = page.all("form")
-    expect(start).that(bool(forms), expected="a page with a <form>")
-    method, encoding = forms[0].get("method").lower(), forms[0].get("enctype").lower()
+    form = page.form
+    expect(start).that(form is not None, expected="a page with a <form>")
+    assert form is not None
+    method, encoding = form.get("method").lower(), form.get("enctype").lower()
     sent = urlencode(page.fill("Ann", ["2", "0.5"], "mul"))
     # Browsers know two other encodings; everything else means this one.
     content_type = encoding if encoding in ("multipart/form-data", "text/plain") else FORM_TYPE
     reply = cgi.post(sent.encode(), content_type=content_type) if method == "post" else cgi.get(sent)
     expect_kept(reply, "Ann", ["2", "0.5"], "mul")
     expect_result(reply, "1")
+
+
+@check("whole/error-pages", points=1, source="kit rule")
+def test_every_error_is_a_page(cgi: CgiTarget) -> None:
+    """Every reply with a status of 400 or more is a whole page: doctype, title, viewport, form, and an error.
+
+    README, "Methods": all 4xx replies are pages too. Whoever meets one is a person who wants to go on.
+    """
+    body = b"operand=1&operand=2&operation=add"
+    mistakes = {
+        CgiRequest(query="user=%zz"): 400,
+        CgiRequest("PUT"): 405,
+        post_request(body, content_length=OMIT): 411,
+        post_request(b"", content_length="8193"): 413,
+        post_request(body, "application/json"): 415,
+    }
+    for reply, status in zip(cgi.run_all(list(mistakes)), mistakes.values(), strict=True):
+        expect(reply).status(status)
+        expect_document(reply)
+        expect_phone(reply)
+        expect_form(reply)
+        expect_error(reply)
 
 
 NAMES = st.sampled_from(["user", "operand", "operand", "operation", "x", "", "%6fperand", "a%ff", "%"])
@@ -56,14 +106,17 @@ STRANGE_QUERIES = st.lists(st.tuples(NAMES, st.lists(SCRAPS, max_size=2).map("".
 )
 
 
-@check("whole/strangers", points=2, source="kit rule", needs=("page/hello",))
+@check("whole/strangers", points=1, source="kit rule", needs=("query/accepted",))
 @fuzz(
     share=0.05,
     queries=st.lists(STRANGE_QUERIES | st.text(" !%&+=;'\"<>e0", max_size=12).map(encode), min_size=2, max_size=4),
     bodies=st.lists(st.binary(max_size=24) | STRANGE_QUERIES.map(str.encode), min_size=1, max_size=2),
 )
 def test_strangers_get_an_answer(cgi: CgiTarget, queries: list[str], bodies: list[bytes]) -> None:
-    """Whatever is sent, the reply is a page with status 200 or 400, never a traceback."""
+    """Whatever is sent, the reply is a page with status 200 or 400, never a traceback.
+
+    README, "The reply": what strangers send may be wrong in any way; it is their mistake, so never a status of 500.
+    """
     requests = [CgiRequest(query=query) for query in queries] + [post_request(body) for body in bodies]
     for reply in cgi.run_all(requests):
         expect(reply).status(200, 400).body_lacks("Traceback (most recent call last)")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.checks.cgi_calculator.pages import is_html_in_utf_8, parse_page
+from grader.checks.cgi_calculator.claims import is_html_in_utf_8
+from grader.checks.cgi_calculator.intruders import SCRIPTS, intruders
+from grader.checks.cgi_calculator.pages import parse_page
 from grader.checks.cgi_calculator.questions import (
     Calculation,
     Numeral,
@@ -57,14 +60,121 @@ def test_the_form_is_read_as_a_browser_shows_it(choice: str) -> None:
 
 def test_what_is_hidden_is_sent_and_what_is_not_chosen_is_not() -> None:
     page = parse_page(
-        "<input type=hidden name=token value=t><input type=checkbox name=a><input type=radio name=r value=1>"
+        "<form><input type=hidden name=token value=t><input type=checkbox name=a><input type=radio name=r value=1>"
     )
     assert page.fill("", [], "") == [("token", "t")]
 
 
 def test_a_select_shows_its_first_option() -> None:
-    page = parse_page("<select name=operation><option value=sub>-</option><option value=add>+</option></select>")
+    page = parse_page("<form><select name=operation><option value=sub>-</option><option value=add>+</option></select>")
     assert page.kept() == ("", [], "sub")
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "chosen"),
+    [
+        pytest.param("<option value='' disabled>choose", "add", id="disabled"),
+        pytest.param("<option value='' disabled selected>choose", None, id="disabled and selected"),
+        pytest.param("<option value=''>choose", "", id="empty"),
+    ],
+)
+def test_a_placeholder_is_no_operation(placeholder: str, chosen: str | None) -> None:
+    page = parse_page(f"<form><select name=operation>{placeholder}<option>add<option>sub</select></form>")
+    assert page.kept() == ("", [], chosen)
+    assert page.operation is not None
+    assert [choice for choice in page.operation.choices if choice] == ["add", "sub"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("<template><input name=operand value=0><p id=result>1</p></template>", id="in a template"),
+        pytest.param("<input name=operand value=0 disabled>", id="disabled"),
+        pytest.param("<fieldset disabled><p><input name=operand value=0></p></fieldset>", id="in a disabled fieldset"),
+        pytest.param("<input name=operand value=0 form=other>", id="of another form"),
+        pytest.param("</form><form><input name=operand value=0></form>", id="in another form"),
+        pytest.param("</form><input name=operand value=0>", id="in no form"),
+        pytest.param("<button name=operand value=0>Go</button>", id="a button"),
+    ],
+)
+def test_what_is_not_sent_does_not_count(other: str) -> None:
+    page = parse_page(f"<form><input name=q></form><form><input name=operand value=5>{other}")
+    assert page.kept() == ("", ["5"], None)
+    assert page.text("result") == ""
+
+
+def test_a_field_belongs_to_the_form_that_it_names() -> None:
+    fields = "<input form=f name=operand value=1><input type=radio form=f name=operation value=add checked>"
+    page = parse_page(f"{fields}<form id=f></form><input type=radio form=f name=operation value=sub>")
+    assert page.kept() == ("", ["1"], "add")
+    assert page.operation is not None
+    assert page.operation.choices == ["add", "sub"]
+
+
+@pytest.mark.parametrize(
+    ("legend", "operands"),
+    [("<legend>{}</legend>", ["1"]), ("<p>{}</p>", [])],
+)
+def test_the_legend_of_a_disabled_fieldset_is_not_disabled(legend: str, operands: list[str]) -> None:
+    page = parse_page(f"<form><fieldset disabled>{legend.format('<input name=operand value=1>')}</fieldset></form>")
+    assert page.kept() == ("", operands, None)
+
+
+@pytest.mark.parametrize(
+    ("button", "sends"),
+    [
+        ("<button>Go</button>", True),
+        ("<button type=submit>Go</button>", True),
+        ("<input type=submit>", True),
+        ("<input type=image src=go.png>", True),
+        ("<button type=button>Go</button>", False),
+        ("<button type=reset>Go</button>", False),
+        ("<button disabled>Go</button>", False),
+        ("</form><button>Go</button>", False),
+        ("", False),
+    ],
+)
+def test_a_form_is_sent_by_its_button(button: str, sends: bool) -> None:
+    assert parse_page(f"<form><input name=operand>{button}</form>").can_be_sent is sends
+
+
+QUOTES, LINK = SCRIPTS
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        pytest.param('<p title=""><kit-mark>"></p>', id="a tag"),
+        pytest.param("<input value=a kit-mark=b>", id="an attribute"),
+        pytest.param("<template><kit-mark></template>", id="a tag in a template"),
+        pytest.param("<script>kit()</script>", id="a script"),
+        pytest.param(f"<script>let user = '{QUOTES}'</script>", id="out of single quotes"),
+        pytest.param(f'<script type=module>let user = "{QUOTES}"</script>', id="out of double quotes"),
+        pytest.param("<b onclick=\"say('&#39;&quot;);kit();//')\">", id="out of a handler's quotes"),
+        pytest.param(f'<a href=" {LINK}">', id="a link that is a script"),
+        pytest.param("<button formaction='JavaScript:kit()'>", id="a button that is a script"),
+    ],
+)
+def test_what_is_more_than_text_is_found(html: str) -> None:
+    assert intruders(parse_page(html)) != []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        pytest.param("<p title='&quot;&gt;&lt;kit-mark&gt;'>&lt;kit-mark&gt;</p>", id="escaped"),
+        pytest.param("<!-- kit() <kit-mark> -->", id="a comment"),
+        pytest.param(f"<script>let a = {json.dumps(QUOTES)}, b; // kit()</script>", id="quoted"),
+        pytest.param(rf"<script>let a = '\{QUOTES}'</script>", id="quoted in single quotes"),
+        pytest.param("<script>let a = '\\u003ckit-mark>kit()'; /* kit() */</script>", id="quoted markup"),
+        pytest.param(f"<script type='application/json'>{{}} {QUOTES}</script>", id="data"),
+        pytest.param('<b onclick="alert(&quot;kit()&quot;)">', id="quoted in a handler"),
+        pytest.param("<a href='?user=javascript%3Akit%28%29'><a href='/javascript:kit()'>", id="part of a link"),
+        pytest.param("<input name=user value='javascript:kit()'>", id="a value"),
+    ],
+)
+def test_text_is_left_alone(html: str) -> None:
+    assert intruders(parse_page(html)) == []
 
 
 @given(html=st.text("<>/!-[]&;#='\" abp1", max_size=40) | st.just("<b id=result>1</b><![x[ "))

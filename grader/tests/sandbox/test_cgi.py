@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,14 @@ def test_input_may_stay_open_behind_the_body(tmp_path: Path, isolation: str) -> 
     error = complaint(greedy, body=b"a=1", hold_stdin=True)
     assert (error.verdict, error.finding.got) == (Verdict.TIMEOUT, "no answer within 0.7 s")
     assert "(input left open)" in error.finding.sent
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say what lies in a pipe")
+def test_a_body_may_come_in_two_parts(tmp_path: Path, isolation: str) -> None:
+    request = CgiRequest("POST", body=b"a=1&b=2", content_length="7", first_part=3)
+    assert target(tmp_path, isolation, ECHO).run(request).text.endswith("b'a=1&b=2'\n")
+    once = "import os\nprint('Content-Type: text/plain\\n\\n', os.read(0, 7))"
+    assert target(tmp_path / "once", isolation, once).run(request).text.strip() == "b'a=1'"
 
 
 def test_a_body_that_nobody_reads_is_no_problem(tmp_path: Path, isolation: str) -> None:
