@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import html5lib
 import pytest
 import requests
 
@@ -113,6 +114,34 @@ def test_curl_adds_a_book_and_follows_to_its_page(plain_url: str) -> None:
     command = [require_program("curl"), "-sS", "--noproxy", "*", "--max-time", "20", "--location", *data]
     page = subprocess.run([*command, f"{plain_url}/books"], capture_output=True, check=True, timeout=30).stdout
     assert b'<span class="author">Michael Ende</span>' in page
+
+
+NASTY = "\"'><script>alert(1)</script><!--&amp;</form>\x01\x85\ufffe\U0001ffff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/books", "/books?page=5", "/books/1", "/books/new", "/books/search", "/nothing"]
+)
+def test_the_pages_are_valid_html(plain_url: str, session: requests.Session, path: str) -> None:
+    html5lib.HTMLParser(strict=True).parse(session.get(f"{plain_url}{path}", timeout=10).text)
+
+
+def test_the_page_of_whatever_was_typed_is_valid_html(plain_url: str, session: requests.Session) -> None:
+    wrong = session.post(f"{plain_url}/books", data={"title": NASTY, "author": NASTY, "year": NASTY}, timeout=10)
+    right = session.post(f"{plain_url}/books", data={"title": "\ufffe", "author": "\ufdd0", "year": "1"}, timeout=10)
+    asked = session.get(f"{plain_url}/books/search", params={"title": NASTY, "year": "soon"}, timeout=10)
+    assert [reply.status_code for reply in (wrong, right, asked)] == [422, 200, 400]
+    for reply in (wrong, right, asked, session.get(f"{plain_url}/books?page=5", timeout=10)):
+        html5lib.HTMLParser(strict=True).parse(reply.text)
+
+
+def test_the_page_of_a_broken_shelf_is_valid_html(tmp_path: Path, session: requests.Session) -> None:
+    db = tmp_path / "catalog.json"
+    with serving("wsgiref", SOLUTION, db, SEED) as url:
+        db.write_bytes(b"")
+        reply = session.get(f"{url}/books", timeout=10)
+    assert reply.status_code == 500
+    html5lib.HTMLParser(strict=True).parse(reply.text)
 
 
 # --- Chromium ---------------------------------------------------------------------------------
