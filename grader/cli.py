@@ -53,6 +53,19 @@ def main(arguments: list[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         return EXIT_BELOW
+    except Exception as error:  # noqa: BLE001  (Python's own exit status, 1, would be a mark)
+        fault = _unexpected(error)
+        _complain(f"The grader itself has a problem, not your program:\n{fault}\nPlease tell the course staff.")
+        return EXIT_BROKEN
+
+
+def _unexpected(error: Exception) -> KitError:
+    """A fault of ours as a sentence with the place in it."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f" ({Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno})" if where is not None else ""
+    return KitError(f"{type(error).__name__}: {error}{place}")
 
 
 def _complain(text: str) -> None:
@@ -154,10 +167,13 @@ def _grade_and_show(
     try:
         with progress.Progress(selections, sys.stderr) as live:
             card = grade(submission, selections, settings, live.update)
-    except KitError as error:
-        if options.json:
-            result.write_fault(options.json, submission.shown, str(error))
+    except (UsageError, BrokenPipeError):
         raise
+    except Exception as error:
+        fault = error if isinstance(error, KitError) else _unexpected(error)
+        if options.json:
+            result.write_fault(options.json, submission.shown, str(fault))
+        raise fault from error
     if options.json:
         result.write(options.json, card)
     terminal.show_report(card, verbose=options.verbose)

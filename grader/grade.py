@@ -17,12 +17,12 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from grader.credit import credited
 from grader.course import Selection
+from grader.credit import credited
 from grader.job import Job
 from grader.judging import JudgeRun, Stop
 from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, UsageError, Verdict
-from grader.sandbox.isolation import choose_isolation
+from grader.sandbox.isolation import choose_isolation, describe
 from grader.sandbox.processes import become_subreaper
 from grader.sandbox.scratch import copy_submission, remove_tree
 from grader.submission import Submission, Text, find_import, look, read_main, untouched, warnings
@@ -46,7 +46,8 @@ def grade(
     progress: Progress = lambda outcome: None,
 ) -> Scorecard:
     """Grade the selected checks. Raises KitError when the isolation asked for cannot be had."""
-    run = _Run(submission, settings, choose_isolation(settings.isolation), progress)
+    texts = {selection.exercise.id: read_main(submission, selection.exercise) for selection in selections}
+    run = _Run(submission, settings, choose_isolation(settings.isolation), progress, texts)
     become_subreaper()  # what a judge leaves behind when it is ended comes to us, and is ended too
     with ThreadPoolExecutor(max(1, settings.jobs)) as pool:
         try:
@@ -57,10 +58,10 @@ def grade(
     return Scorecard(
         submission=submission.shown,
         settings=settings,
-        isolation=run.isolation,
+        isolation=describe(run.isolation),
         versions=_versions(),
         cards=cards,
-        warnings=_warnings(submission, selections),
+        warnings=(*_warnings(submission, selections, texts), *dict.fromkeys(run.notes)),
     )
 
 
@@ -72,12 +73,14 @@ class _Run:
     settings: Settings
     isolation: str
     progress: Progress
+    texts: dict[str, Text]
+    notes: list[str] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
 
     def exercise(self, selection: Selection) -> ExerciseCard:
         """Grade one exercise."""
         started = time.monotonic()
-        text = read_main(self.submission, selection.exercise)
+        text = self.texts[selection.exercise.id]
         note = ""
         outcomes = _without_running(self.submission, selection, text)
         if outcomes:
@@ -117,7 +120,7 @@ class _Run:
         exercise = selection.exercise
         scratch = Path(tempfile.mkdtemp(prefix="grader-"))
         try:
-            copy_submission(self.submission.folder(exercise), scratch / "child" / "submission")
+            self.notes.extend(copy_submission(self.submission.folder(exercise), scratch / "child" / "submission"))
             job = Job(
                 checks_folder=str(exercise.folder),
                 kit=str(KIT),
@@ -139,10 +142,10 @@ class _Run:
             remove_tree(scratch)
 
 
-def _warnings(submission: Submission, selections: tuple[Selection, ...]) -> tuple[str, ...]:
+def _warnings(submission: Submission, selections: tuple[Selection, ...], texts: dict[str, Text]) -> tuple[str, ...]:
     said: list[str] = []
     for exercise in (selection.exercise for selection in selections):
-        tree = read_main(submission, exercise).tree
+        tree = texts[exercise.id].tree
         if tree is not None:
             said += warnings(submission, exercise, tree)
     return tuple(said)

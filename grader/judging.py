@@ -18,7 +18,7 @@ from grader.sandbox.policy import INHERITED, child_uid
 from grader.sandbox.processes import end_tree, start, wait_exit
 from grader.sandbox.scratch import remove_shared_memory
 
-MAX_EVENT = 4 << 20
+MAX_EVENT = 8 << 20  # twice what the plugin lets into one event
 GRACE = 30.0
 # Lets `coverage` follow the kit's own tests into the judge; a submission's process never sees them.
 MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import sys
+import tokenize
+import warnings as warnings_module
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from grader.model import Exercise, Finding, Step, UsageError
 
 IGNORED = ("__MACOSX",)
 MAX_MAIN = 1 << 20
+ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "us-ascii", "iso-8859-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,33 @@ def read_main(submission: Submission, exercise: Exercise) -> Text:
     """Parse the main file. A missing file or a syntax error is a finding, not an exception."""
     path = submission.folder(exercise) / exercise.main
     shown = submission.shown_path(exercise, exercise.main)
-    if path.is_symlink() or not path.is_file():
-        what = "a symbolic link" if path.is_symlink() else "no such file"
+    if path.is_symlink() or not path.is_file() or _linked(path, submission.folder(exercise)):
+        what = "a symbolic link" if path.is_symlink() or path.is_file() else "no such file"
         return Text(None, Finding(expected=f"the file {shown}", got=what, look=shown), missing=True)
-    if path.stat().st_size > MAX_MAIN:
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_MAIN else None
+    except OSError as error:
+        return Text(None, Finding(expected=f"the file {shown}", got=str(error.strerror), look=shown), missing=True)
+    if data is None:
         got = f"{path.stat().st_size} bytes"
         return Text(None, Finding(expected=f"at most {MAX_MAIN >> 20} MiB of Python", got=got, look=shown))
+    return _parse(data, shown)
+
+
+def _linked(path: Path, folder: Path) -> bool:
+    """Whether a symbolic link between the folder and the file leads out of the folder."""
+    return not path.resolve().is_relative_to(folder.resolve())
+
+
+def _parse(data: bytes, shown: str) -> Text:
     try:
-        return Text(ast.parse(path.read_bytes(), filename=shown))
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        if encoding not in ENCODINGS:  # some codecs take minutes for a megabyte, and this runs in the grader itself
+            got = f"a declaration of the encoding {encoding}"
+            return Text(None, Finding(expected="a file in UTF-8", got=got, look=f"{shown}:1"))
+        with warnings_module.catch_warnings():  # they would print lines of the program as the grader's own words
+            warnings_module.simplefilter("ignore")
+            return Text(ast.parse(data.decode(encoding), filename=shown))
     except SyntaxError as error:
         line = (error.text or "").rstrip("\n")
         got = f"{type(error).__name__}: {error.msg}" + (f"\n{line}" if line.strip() else "")

@@ -17,7 +17,7 @@ from hypothesis.errors import Flaky
 
 from grader.engine.fuzz import PLAN, StopFuzzing
 from grader.engine.traces import own_frames, tidy_output
-from grader.model import Check, Complaint, Exercise, Finding, Outcome, Verdict
+from grader.model import Check, Complaint, Exchange, Exercise, Finding, Outcome, Verdict
 from grader.submission import only_stubs
 from grader.target.function import find_stub_error
 from grader.target.patience import PATIENCE
@@ -28,6 +28,8 @@ KIT = Path(__file__).resolve().parents[1]
 HANG_SECONDS = 30.0
 PRINT_SECONDS = 0.03  # for what a server prints while its answer is on the way
 MAX_TEXT = 40_000  # characters of each part of a finding
+MAX_TRANSCRIPT = 200_000  # characters in all; with the finding's, in JSON, an event then fits into a line
+MAX_FRAMES, MAX_FRAME = 20, 500
 
 Emit = Callable[[str, Outcome | str], None]
 
@@ -167,7 +169,9 @@ class GradePlugin:
             verdict=ending.verdict,
             finding=ending.finding and self._tidy(ending.finding, check),
             # Of what passes nobody wants to see the bytes, except of the one check that is replayed.
-            transcript=TRANSCRIPT.exchanges if ending.verdict is not Verdict.PASSED or check.id == self._last else (),
+            transcript=_newest(TRANSCRIPT.exchanges)
+            if ending.verdict is not Verdict.PASSED or check.id == self._last
+            else (),
             examples=PLAN.examples,
             seconds=round(time.monotonic() - ending.started, 4),
         )
@@ -181,7 +185,10 @@ class GradePlugin:
             expected=_cut(finding.expected),
             got=_cut(finding.got),
             why=finding.why or reason(check),
-            frames=tuple(map(_cut, finding.frames or own_frames(finding.output, self._folder))),
+            frames=tuple(
+                frame[:MAX_FRAME]
+                for frame in (finding.frames or own_frames(finding.output, self._folder))[-MAX_FRAMES:]
+            ),
             output=_cut(tidy_output(finding.output, self._folder)),
         )
 
@@ -189,6 +196,18 @@ class GradePlugin:
 def _cut(text: str) -> str:
     """A program chooses how long the names of its exceptions and the values of its fields are; a report does not."""
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ... {len(text) - MAX_TEXT} more characters"
+
+
+def _newest(exchanges: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
+    """As many of the last exchanges as MAX_TRANSCRIPT allows."""
+    room = MAX_TRANSCRIPT
+    kept: list[Exchange] = []
+    for exchange in reversed(exchanges):
+        room -= len(exchange.text)
+        if room < 0:
+            break
+        kept.append(exchange)
+    return tuple(reversed(kept))
 
 
 def reason(check: Check) -> str:

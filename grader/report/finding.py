@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from grader.model import Exchange, ExerciseCard, Finding, Outcome, Settings, Verdict
-from grader.report.layout import Page, literal
-from grader.report.safe import head_and_tail, neutral
+from grader.report.layout import Page, literal, whole_literals
+from grader.report.printed import telling_lines
+from grader.report.safe import neutral
 
 INDENT = 2
 LABEL = 10
 NARROW = 56
 SHORT_LINES = 7
 SHORT_TEXT = 4_000
-LONG_TEXT = 17_000
+LONG_TEXT = 40_000
 SHOWN_EXCHANGES = 12
 EXCHANGE_LINES = 8
 OUTPUT_LINES = (12, 40)
@@ -33,9 +34,11 @@ WORDS = {
     Verdict.TIMEOUT: "timeout: no answer in time",
     Verdict.CRASHED: "crashed: the program ended, or could not start",
     Verdict.NOT_STARTED: "not started",
-    Verdict.BLOCKED: "blocked: another check comes first",
+    Verdict.BLOCKED: "not run: another check comes first",
     Verdict.BROKEN: "broken: the grader's own fault",
 }
+# A check that waits for another costs nothing that was there before: it only has not been tried.
+NAMES = {verdict: verdict.value for verdict in Verdict} | {Verdict.BLOCKED: "not run"}
 STYLES = {
     Verdict.PASSED: "green",
     Verdict.FAILED: "red",
@@ -90,7 +93,7 @@ def put_finding(page: Page, outcome: Outcome, case: Case) -> None:
 
 
 def _word(page: Page, verdict: Verdict) -> str:
-    return verdict.value if page.width < NARROW else WORDS[verdict]
+    return NAMES[verdict] if page.width < NARROW else WORDS[verdict]
 
 
 def put_common_finding(page: Page, outcome: Outcome, case: Case) -> None:
@@ -126,8 +129,8 @@ def _put_evidence(page: Page, finding: Finding, case: Case) -> None:
 def _put_ways_on(page: Page, outcome: Outcome, finding: Finding, case: Case) -> None:
     check = outcome.check
     waiting = outcome.verdict is Verdict.BLOCKED
-    if finding.why:
-        _row_of_words(page, "why", _rule(finding.why, outcome, case))
+    if rule := _rule(finding.why, outcome):
+        _row_of_words(page, "why", rule)
     if finding.look and not waiting:
         _row_of_words(page, "look", finding.look)
     if case.card.exercise.step_of(check).hints and not waiting:
@@ -139,14 +142,11 @@ def _put_ways_on(page: Page, outcome: Outcome, finding: Finding, case: Case) -> 
         put_command(page, "replay", f"python -m grader replay {quoted(case.submission)} {check.path}{seed}{effort}")
 
 
-def _rule(why: str, outcome: Outcome, case: Case) -> str:
-    """The reason without the claim, which stands above it already; and where a rule of the kit can be read."""
-    check = outcome.check
-    claim = check.claim.rstrip(".")
+def _rule(why: str, outcome: Outcome) -> str:
+    """The reason without the claim, which stands above it already; "" where that leaves nothing but the README."""
+    claim = outcome.check.claim.rstrip(".")
     short = why[len(claim) :].strip(" .()") if why.startswith(claim) else why
-    if short == "kit rule":
-        return f"a rule of this exercise: {case.submission.rstrip('/')}/{check.exercise}/README.md"
-    return short or why
+    return "" if short == "README" else short or why
 
 
 def blocker(outcome: Outcome, card: ExerciseCard) -> str:
@@ -167,7 +167,7 @@ def blocker(outcome: Outcome, card: ExerciseCard) -> str:
 def put_output(page: Page, label: str, output: str, case: Case) -> None:
     """What the program printed: each line behind a margin, so that it can never be taken for the grader's words."""
     most = OUTPUT_LINES[case.verbose]
-    lines = head_and_tail(output.strip("\r\n"), most, min(MAX_OUTPUT, most * _room(page)))
+    lines = telling_lines(output.strip("\r\n"), most, min(MAX_OUTPUT, most * _room(page)))
     if not any(line.strip() for line in lines):
         return
     rows: list[tuple[str, str]] = []
@@ -224,20 +224,27 @@ def _cut(page: Page, text: str, caret: int | None, case: Case) -> list[tuple[str
     begin = max(0, min(caret or 0, len(text)) - most // 2)
     part = text[begin : begin + most]
     place = None if caret is None else max(0, min(caret, len(text)) - begin)
-    laid = literal(part, _room(page), place, page.encoding)
+    # Bytes of the wire are shown line by line; a value of Python stands in one line, or is cut into whole literals.
+    wire = text.startswith('"')
+    laid = literal(part, _room(page), place, page.encoding, at_line_ends=wire)
+    if not wire and caret is None and len(laid.lines) > 1:
+        laid = literal(whole_literals(part), _room(page), None, page.encoding, at_line_ends=False)
     lines = [(line, "") for line in laid.lines]
     first, last = 0, len(lines)
     if not case.verbose and len(lines) > SHORT_LINES:
         row = laid.caret[0] if laid.caret else 0
         first = max(0, min(row - SHORT_LINES // 2, len(lines) - SHORT_LINES))
         last = first + SHORT_LINES
+        # A line takes no more room than the note that it is missing.
+        first = 0 if first == 1 and not begin else first
+        last = len(lines) if last == len(lines) - 1 and begin + len(part) == len(text) else last
     before = begin + sum(len(line) for line, _ in lines[:first])
     after = len(text) - begin - len(part) + sum(len(line) for line, _ in lines[last:])
     more = "" if case.verbose else ", -v shows all"
     if laid.caret is not None:
         row, column = laid.caret
-        # Only in shown bytes is the place a number that a person can use: data[9].
-        number = f"byte {laid.number - 1}" if begin == 0 and text.startswith('"') else ""
+        # Only in bytes that are shown whole is the place a number that a person can use: data[9].
+        number = f"byte {laid.number - 1}" if begin == 0 and wire and '" + "' not in text else ""
         pointer = f"^ {number}" if column + 2 + len(number) <= _room(page) else f"{number} ^"
         at = column if pointer.startswith("^") else column + 1 - len(pointer)
         lines.insert(row + 1, (" " * at + pointer, "bold red"))

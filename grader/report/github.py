@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from grader.model import ExerciseCard, Finding, Outcome, Scorecard, Step, Verdict
-from grader.report.finding import Case, put_common_finding, put_finding
+from grader.report.finding import NAMES, Case, put_common_finding, put_finding
 from grader.report.layout import UNICODE, Page
 from grader.report.markdown import code, plain, table
 from grader.report.safe import neutral
@@ -210,10 +210,10 @@ def _steps(each: ExerciseCard) -> list[tuple[Step, tuple[Outcome, ...]]]:
 
 
 def _state(outcomes: tuple[Outcome, ...]) -> str:
-    """ "all 7 passed", "2 of 7 passed" or, where nothing has been tried, "not started" or "blocked"."""
+    """ "all 7 passed", "2 of 7 passed" or, where nothing has been tried, "not started" or "not run"."""
     verdicts = {outcome.verdict for outcome in outcomes}
     if verdicts in ({Verdict.NOT_STARTED}, {Verdict.BLOCKED}):
-        return next(iter(verdicts)).value
+        return NAMES[next(iter(verdicts))]
     passed = sum(outcome.verdict is Verdict.PASSED for outcome in outcomes)
     return f"all {passed} passed" if passed == len(outcomes) else f"{passed} of {len(outcomes)} passed"
 

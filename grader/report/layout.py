@@ -20,6 +20,7 @@ Span = tuple[str, str]
 
 _UNIT = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|\\[^\n]|.", re.DOTALL)
 _LINE_END = "\\n"
+_QUOTED = re.compile(r"(?P<prefix>\bb)?(?P<quote>['\"])(?P<body>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +146,17 @@ class Literal:
     number: int = 0
 
 
-def literal(text: str, room: int, caret: int | None = None, encoding: str = "utf-8") -> Literal:
-    r"""Break after each escaped line end (`\n`), at real newlines, and where the line is full.
+def literal(
+    text: str, room: int, caret: int | None = None, encoding: str = "utf-8", *, at_line_ends: bool = True
+) -> Literal:
+    r"""Break after each escaped line end (`\n`) if `at_line_ends`, at real newlines, and where the line is full.
 
     `text` is escaped already where it shows bytes; an escape is never broken in two. `caret` is an offset into
     `text` and may stand behind its last character. The text itself is kept, character for character.
     """
     found = list(_UNIT.finditer(text))
     units = [unit[0] if unit[0] == "\n" else neutral(unit[0], encoding) for unit in found]
-    lines = _fold(units, max(MIN_ROOM, room))
+    lines = _fold(units, max(MIN_ROOM, room), at_line_ends)
     shown = tuple("".join(units[number] for number in line if units[number] != "\n") for line in lines)
     if caret is None:
         return Literal(shown)
@@ -163,14 +166,14 @@ def literal(text: str, room: int, caret: int | None = None, encoding: str = "utf
     return Literal(shown, (row, min(cell_len(before), room - 1)), number)
 
 
-def _fold(units: list[str], room: int) -> list[list[int]]:
+def _fold(units: list[str], room: int, at_line_ends: bool) -> list[list[int]]:
     """The numbers of the units, line by line. Where a line is full, its last begun word goes to the next."""
     lines: list[list[int]] = [[]]
     used = 0
     for number, unit in enumerate(units):
         last = units[lines[-1][-1]] if lines[-1] else ""
         closes = number == len(units) - 1 and unit in "\"'"
-        if last == "\n" or (last == _LINE_END and not closes):
+        if last == "\n" or (at_line_ends and last == _LINE_END and not closes):
             lines.append([])
             used = 0
         wide = 0 if unit == "\n" else cell_len(unit)
@@ -180,6 +183,21 @@ def _fold(units: list[str], room: int) -> list[list[int]]:
         lines[-1].append(number)
         used += wide
     return lines
+
+
+def whole_literals(text: str) -> str:
+    r"""'f(b"a\\nb", 1)' -> 'f(b"a\\n"', a real newline, 'b"b", 1)': on each line a literal that Python takes."""
+    return _QUOTED.sub(_at_its_lines, text)
+
+
+def _at_its_lines(found: re.Match[str]) -> str:
+    prefix, quote, body = found["prefix"] or "", found["quote"], found["body"]
+    units = [unit[0] for unit in _UNIT.finditer(body)]
+    shown = [
+        f"{unit}{quote}\n{prefix}{quote}" if unit == _LINE_END and number + 1 < len(units) else unit
+        for number, unit in enumerate(units)
+    ]
+    return f"{prefix}{quote}{''.join(shown)}{quote}"
 
 
 def _begun_word(units: list[str], line: list[int]) -> list[int]:

@@ -16,15 +16,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from grader.model import Check, ExerciseCard, Outcome, Scorecard, Step, Verdict
-from grader.report.finding import NARROW, STYLES, Case, blocker, put_common_finding, put_finding
+from grader.report.finding import NAMES, NARROW, STYLES, Case, put_common_finding, put_finding
 from grader.report.layout import ASCII, UNICODE, Page, crop
+from grader.report.others import LONGEST_ID, put_others, state_of
 
 BAR = 11
-LONGEST_ID = 28
 IN_FULL = (Verdict.FAILED, Verdict.TIMEOUT, Verdict.CRASHED, Verdict.BROKEN)
 BROKEN_SHOWN = 5
-LISTED = 3
-UNWRITTEN = " is yours to write"
 MEANINGS = {
     "process": "Your code ran apart from the grader and with limits, but as you: that stops accidents, not intent.",
 }
@@ -90,7 +88,7 @@ def _put_exercise(page: Page, case: Case) -> None:
     )
     if rest := [outcome for outcome in unpassed if outcome not in full]:
         page.gap()
-        _put_others(page, rest, case)
+        put_others(page, rest, shown.check.step, case)
     for outcome in full:
         page.gap()
         put_finding(page, outcome, case)
@@ -136,12 +134,12 @@ def _put_step(page: Page, step: Step, outcomes: tuple[Outcome, ...], case: Case)
     worth = sum(outcome.check.points for outcome in outcomes)
     column = min(LONGEST_ID, max(cell_len(other.id) for other in case.card.exercise.steps))
     text, style = _bar(page, points, worth)
-    match _state(outcomes):
+    match state_of(outcomes):
         case Verdict.PASSED:
             sign, style = page.marks.passed, "green"
         case Verdict.NOT_STARTED | Verdict.BLOCKED as idle:
             sign, style = page.marks.waiting, "dim"
-            text = idle.value.ljust(BAR)
+            text = NAMES[idle].ljust(BAR)
         case _:
             sign = page.marks.failed
     score = f"{points:>3} of {worth:<3}" if case.scored else ""
@@ -151,14 +149,6 @@ def _put_step(page: Page, step: Step, outcomes: tuple[Outcome, ...], case: Case)
     if page.width >= NARROW:
         left.append((f"  {step.title}", quiet))
     _put_between(page, left, [(text, style), (score, quiet)])
-
-
-def _state(outcomes: tuple[Outcome, ...]) -> Verdict | None:
-    """PASSED, NOT_STARTED (nothing is written) or BLOCKED when that is true of the whole step, else None."""
-    verdicts = {outcome.verdict for outcome in outcomes}
-    if verdicts <= {Verdict.NOT_STARTED, Verdict.BLOCKED}:
-        return Verdict.NOT_STARTED if Verdict.NOT_STARTED in verdicts else Verdict.BLOCKED
-    return Verdict.PASSED if verdicts == {Verdict.PASSED} else None
 
 
 def _bar(page: Page, points: int, worth: int) -> tuple[str, str]:
@@ -177,54 +167,6 @@ def _put_between(page: Page, left: list[tuple[str, str]], right: list[tuple[str,
     room -= sum(cell_len(piece) for piece, _ in fixed)
     text = crop(text, room)
     page.put(*fixed, (text + " " * (room - cell_len(text)), style), *ending)
-
-
-def _put_others(page: Page, rest: list[Outcome], case: Case) -> None:
-    """The other open checks: a line for each that failed, and one per step for all that wait or are not written.
-
-    A step of which nothing is written has no line here: its own line says so.
-    """
-    column = min(LONGEST_ID, max(cell_len(outcome.check.id) for outcome in rest))
-    for step in case.card.exercise.steps:
-        here = [outcome for outcome in rest if outcome.check.step == step.id]
-        blocked = [outcome for outcome in here if outcome.verdict is Verdict.BLOCKED]
-        unwritten = [outcome for outcome in here if outcome.verdict is Verdict.NOT_STARTED]
-        for outcome in here:
-            if outcome not in blocked and outcome not in unwritten:
-                _put_other(page, outcome, column, case)
-        if _state(case.card.step_outcomes(step)) is Verdict.NOT_STARTED:
-            continue
-        if unwritten:
-            todo = dict.fromkeys(outcome.finding.expected for outcome in unwritten if outcome.finding)
-            _put_waiting(page, unwritten, ":", _listed([text.removesuffix(UNWRITTEN) for text in todo]))
-        if blocked:
-            first = dict.fromkeys(blocker(outcome, case.card) for outcome in blocked)
-            _put_waiting(page, blocked, " waits for" if len(blocked) == 1 else " wait for", _listed(list(first)))
-
-
-def _put_waiting(page: Page, outcomes: list[Outcome], verb: str, names: str) -> None:
-    check = outcomes[0].check
-    what = check.id if len(outcomes) == 1 else f"{len(outcomes)} checks of {check.step}"
-    sign = f"  {page.marks.waiting} {outcomes[0].verdict.value:<11}  "
-    page.prose(f"{what}{verb} {names}", "dim", indent=len(sign), first=(sign, "dim"))
-
-
-def _listed(names: list[str]) -> str:
-    """'a', 'a and b', 'a, b and c', 'a, b, c and 4 more'; of no names, ''."""
-    shown = names if len(names) <= LISTED else [*names[:LISTED], f"{len(names) - LISTED} more"]
-    return " and ".join(part for part in (", ".join(shown[:-1]), *shown[-1:]) if part)
-
-
-def _put_other(page: Page, outcome: Outcome, column: int, case: Case) -> None:
-    check, style = outcome.check, STYLES[outcome.verdict]
-    worth = f"0 of {check.points:<2}" if case.scored else ""
-    before = [(f"  {page.marks.failed} {outcome.verdict.value:<8}", style), (check.id.ljust(column), ""), (worth, "")]
-    spans = [(f"{text}  ", look) for text, look in before if text]
-    if page.width - sum(cell_len(text) for text, _ in spans) >= len("A claim of some words"):
-        page.put(*spans, (check.claim, ""))
-    else:
-        page.put(*spans)
-        page.put((f"    {check.claim}", "dim"))
 
 
 def _put_score(page: Page, card: Scorecard) -> None:

@@ -150,6 +150,15 @@ class Replies:
             os.close(self._descriptor)
 
 
+def writable(descriptor: int, deadline: float) -> bool:
+    """Wait until something can be written; False at the deadline (time.monotonic). Not for Windows."""
+    if sys.platform == "win32":
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+
 def replies(descriptor: int, limit: int) -> Lines | Replies:
     """The cheapest reader of lines that this system has, for a child that speaks when it is spoken to."""
     return Lines(descriptor, limit) if sys.platform == "win32" else Replies(descriptor, limit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from grader.sandbox.child import plain
-from grader.sandbox.pipes import Lines, Replies, replies
+from grader.sandbox.child.worker import MAX_ANSWER, MAX_FRAMES
+from grader.sandbox.pipes import Lines, Replies, replies, writable
 from grader.sandbox.policy import CHILD_CODE, Policy
 from grader.sandbox.spawn import Child, Site, describe_exit
 
-MAX_LINE = 16 << 20
+MAX_LINE = MAX_ANSWER + 1024
+MAX_NODES = 100_000  # values within values: what honest answers need some hundreds of
+MAX_NAME = 300  # characters of a file or a function in a traceback
 IMPORT_SECONDS = 10.0
 
 
@@ -93,8 +97,10 @@ class Worker:
             pipe_stdin=True,
         )
         self._child, self._stdin = child, child.take_stdin()
+        if sys.platform != "win32":
+            os.set_blocking(self._stdin, False)
         self._lines = replies(child.take_stdout(), MAX_LINE)
-        answer = self._read(IMPORT_SECONDS)
+        answer = self._read(IMPORT_SECONDS, time.monotonic() + IMPORT_SECONDS)
         if not isinstance(answer, Returned):
             self.close()
             self._refused = answer  # the same text would do the same again, and each try may cost ten seconds
@@ -106,23 +112,34 @@ class Worker:
         if not isinstance(started, Returned):
             return started
         line = json.dumps(request).encode("ascii") + b"\n"
-        with contextlib.suppress(BrokenPipeError):  # then the reading end says how it died
-            while line:
-                line = line[os.write(self._stdin, line) :]
-        answer = self._read(seconds)
+        deadline = time.monotonic() + seconds
+        answer = self._read(seconds, deadline) if self._send(line, deadline) else Hung(seconds)
         if isinstance(answer, (Hung, Died)):
             self.close()
         return answer
 
-    def _read(self, seconds: float) -> Answer:
+    def _send(self, line: bytes, deadline: float) -> bool:
+        """False when the worker has not taken it by the deadline (time.monotonic)."""
+        with contextlib.suppress(BrokenPipeError):  # then the reading end says how it died
+            while line:
+                try:
+                    line = line[os.write(self._stdin, line) :]
+                except BlockingIOError:
+                    if not writable(self._stdin, deadline):
+                        return False
+        return True
+
+    def _read(self, seconds: float, deadline: float) -> Answer:
         assert self._lines is not None
         try:
-            line = self._lines.next(time.monotonic() + seconds)
+            line = self._lines.next(deadline)
         except TimeoutError:
             return Hung(seconds)
         if line is None:
             return self._died()
         try:
+            if sum(map(line.count, (b",", b"[", b"{"))) > MAX_NODES:  # before they are made: each costs memory
+                return Raised("Unfit", f"the value cannot be sent: it holds over {MAX_NODES} values")
             return _parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Died("it wrote into the pipe between worker and grader", self.output)
@@ -172,12 +189,12 @@ def _parse(answer: Any) -> Answer:
         message=str(raised["message"]),
         mro=tuple(map(str, raised["mro"])),
         attrs={str(key): plain.decode(value) for key, value in raised["attrs"].items()},
-        frames=tuple(show_frame(frame) for frame in raised["frames"]),
+        frames=tuple(show_frame(frame) for frame in raised["frames"][-MAX_FRAMES:]),
     )
 
 
 def show_frame(frame: list[Any]) -> str:
     """["cgi_calc.py", 41, "parse_query", ""] -> "cgi_calc.py:41 in parse_query"."""
-    file, line, function, source = frame
-    where = f"{Path(str(file)).as_posix()}:{line}"
+    file, line, function, source = (part if isinstance(part, int) else str(part)[:MAX_NAME] for part in frame)
+    where = f"{Path(str(file)).as_posix()}:{int(line)}"
     return f"{where} in {function}" if function else f"{where}: {str(source).strip()}"

@@ -17,6 +17,8 @@ SECONDS_AFTER_A_HANG = 1.0
 
 Called = Returned | Raised
 
+# How Python says that a call does not fit a function: "f() takes 1 positional argument but 2 were given".
+_WRONG_ARGUMENTS = re.compile(r"[\w.<>]+\(\) (takes|missing|got) ")
 _STUB = re.compile(r"step (?P<step>[\w-]+): (?P<what>.+)")
 
 
@@ -62,7 +64,7 @@ class Module:
                 return answer
             case Raised():
                 raise_if_stub(answer.type, answer.message)
-                if answer.type == "TypeError" and not answer.frames:
+                if answer.type == "TypeError" and not answer.frames and _WRONG_ARGUMENTS.match(answer.message):
                     # It never came to run: another function, which only has the name.
                     raise Complaint(
                         Finding(

@@ -143,7 +143,7 @@ class RunningSite:
                     method, self.url + path, timeout=REPLY_SECONDS, allow_redirects=False, stream=True, **options
                 )
                 body = _read(answer)
-            except requests.RequestException as error:
+            except (requests.RequestException, ValueError) as error:  # ValueError: a Location that is no address at all
                 return self._no_answer(sent, requests.Timeout() if time.monotonic() > deadline else error)
             finally:
                 late.cancel()

@@ -25,6 +25,12 @@ PROBE = str(CHILD_CODE / "wsgi_probe.py")
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 UNKNOWN_STATUS = 0
+# What the probe tells (child/wsgi_probe.py), by name.
+FACTS: dict[str, type] = {
+    "starts": list, "oddities": list, "body": bytes, "log": list, "errors": str,
+    "taken": int, "beyond": bool, "waited": bool, "referee": str, "raised": str,
+}  # fmt: skip
+OPTIONAL = ("taken", "beyond", "waited", "referee", "raised")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,8 @@ class WsgiTarget:
 
 def wrap(module: Module, middleware: str, plan: dict[str, Any], shown: str) -> WsgiReply:
     """A middleware of the submission around an application of ours that follows `plan` (child/wsgi_probe.py)."""
-    return _reply(_facts(module.run_extension(PROBE, "wrap", middleware, plan, shown=shown, on=middleware)), shown)
+    called = module.run_extension(PROBE, "wrap", middleware, plan, shown=shown, on=middleware)
+    return _reply(_facts(called, f"{middleware}() to return"), shown)
 
 
 @dataclass
@@ -141,6 +148,11 @@ class WsgiApp:
     _key: str
     _factory: str
     _arguments: Sequence[Any] = field(default_factory=list)
+
+    @property
+    def _called(self) -> str:
+        """The function of the submission that makes the application, or the one that is it."""
+        return self._factory or str(self._arguments[0])
 
     def get(self, path: str | bytes, query: str = "", **meta: str | None) -> WsgiReply:
         return self.request(WsgiRequest(path=path, query=query, meta=tuple(meta.items())))
@@ -169,8 +181,9 @@ class WsgiApp:
             "file_limit": request.file_limit,
         }
         arguments = (self._key, self._factory, list(self._arguments), request.variables(), options)
-        called = self._module.run_extension(PROBE, "request", *arguments, shown=shown)
-        reply = _reply(_facts(called), shown)
+        called = self._module.run_extension(PROBE, "request", *arguments, shown=shown, on=self._called)
+        source = f"{self._factory}() to return" if self._factory else f"{self._called} to be"
+        reply = _reply(_facts(called, source), shown)
         TRANSCRIPT.got(show_bytes(reply.raw))
         if reply.status == 500:
             find_stub_error(reply.errors)
@@ -197,13 +210,34 @@ def files_below(folder: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def _facts(called: Any) -> dict[str, Any]:
+def _facts(called: Any, source: str) -> dict[str, Any]:
+    if isinstance(called, Raised) and called.type == "NotAnApplicationError":
+        expected = f"{source} an application: a callable of environ and start_response"
+        raise Complaint(Finding(TRANSCRIPT.last("sent"), expected, called.message))
     if isinstance(called, Raised):
         got = f"it raised {called.type}: {called.message}"
         raise Complaint(Finding(TRANSCRIPT.last("sent"), "an answer", got, frames=called.frames))
-    if not isinstance(called.value, dict):
-        raise Complaint(Finding(TRANSCRIPT.last("sent"), "an answer", "something wrote into the worker's pipe"))
-    return dict(called.value)
+    facts = called.value
+    if not isinstance(facts, dict) or not all(
+        (name in facts and type(facts[name]) is kind) or (name not in facts and name in OPTIONAL)
+        for name, kind in FACTS.items()
+    ):
+        raise _forged()
+    texts = [*facts["oddities"], *facts["log"]]
+    for start in facts["starts"]:
+        if type(start) is not dict or type(start.get("headers")) is not list:
+            raise _forged()
+        if not all(type(pair) is tuple and len(pair) == 2 for pair in start["headers"]):
+            raise _forged()
+        texts += [start.get("status"), *(part for pair in start["headers"] for part in pair)]
+    if not all(type(text) is str for text in texts):
+        raise _forged()
+    return facts
+
+
+def _forged() -> Complaint:
+    """The probe never answers so: what came was made by the program, in the probe's place."""
+    return Complaint(Finding(TRANSCRIPT.last("sent"), "an answer", "something wrote into the worker's pipe"))
 
 
 def _reply(facts: dict[str, Any], shown: str) -> WsgiReply:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from typing import NoReturn
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 from grader.engine import expect
 from grader.engine.expect import Reply
@@ -32,6 +33,14 @@ ENDED_BY |= {
 }
 # What an open element of ENDED_BY is looked for in, and no further out.
 FENCES = frozenset(("ul", "ol", "dl", "table", "form", "main", "body"))
+# Nobody is shown what stands in these (HTML Living Standard, section 4.12).
+INERT = frozenset(("template", "script", "style"))
+# Deeper than any page: browsers, too, stop nesting somewhere.
+MAX_DEPTH = 200
+# As a tag or an attribute of a page it can only come from text that was not escaped.
+STRAY = "x-stray"
+# Ends whatever it may have been put into, then makes a tag and attributes of that name.
+HOSTILE = f"--></title></h1></a></script><{STRAY}>\"><{STRAY}>'><{STRAY}> \" {STRAY}=1 ' {STRAY}=1 &lt;"
 
 
 @dataclass
@@ -41,6 +50,7 @@ class Element:
     tag: str
     attributes: dict[str, str]
     content: list[Element | str] = field(default_factory=list)
+    parent: Element | None = field(default=None, repr=False, compare=False)
 
     def get(self, name: str) -> str:
         return self.attributes.get(name, "")
@@ -52,12 +62,11 @@ class Element:
     @property
     def text(self) -> str:
         """All text inside, white space as a browser shows it: runs of it are one space, none at the ends."""
-        pieces: list[str] = []
-        for item in self.content:
-            pieces.append(item if isinstance(item, str) else item._raw_text())
-        return collapse("".join(pieces))
+        return collapse(self._raw_text())
 
     def _raw_text(self) -> str:
+        if self.tag in INERT:
+            return ""
         return "".join(item if isinstance(item, str) else item._raw_text() for item in self.content)
 
     def all(self, tag: str = "", **attributes: str) -> Iterator[Element]:
@@ -66,7 +75,8 @@ class Element:
             if isinstance(item, Element):
                 if (not tag or item.tag == tag) and item._has(attributes):
                     yield item
-                yield from item.all(tag, **attributes)
+                if item.tag not in INERT:
+                    yield from item.all(tag, **attributes)
 
     def _has(self, attributes: dict[str, str]) -> bool:
         for name, value in attributes.items():
@@ -80,7 +90,7 @@ class Element:
 
 @dataclass(frozen=True)
 class ShownBook:
-    """A book as a page shows it; `links` are the addresses in it."""
+    """A book as a page shows it; `links` are the addresses in it, and of a link that it is or lies in."""
 
     title: str
     author: str
@@ -103,6 +113,8 @@ class Page:
 
     def __init__(self, root: Element, url: str) -> None:
         self.root, self.url = root, url
+        base = next((element.get("href") for element in root.all("base") if element.get("href")), "")
+        self._base = resolve(url, base)
 
     def text(self, identity: str) -> str | None:
         """The text of the element with this id; None where there is none, or nothing in it."""
@@ -110,12 +122,12 @@ class Page:
 
     def books(self) -> list[ShownBook]:
         """The elements of class "book". A part that is missing is ""."""
-        return [_shown(element) for element in self.root.all(class_="book")]
+        return [self._shown(element) for element in self.root.all(class_="book")]
 
     def turn(self, relation: str) -> str | None:
         """The path and query of the link with this rel, None where there is none."""
         for element in self.root.all():
-            if element.tag in ("a", "link") and relation in element.get("rel").split():
+            if element.tag in ("a", "link") and relation in element.get("rel").lower().split():
                 return self._local(element.get("href"))
         return None
 
@@ -123,12 +135,21 @@ class Page:
         """Every address that the page sends somebody to, as path and query, if it is one of this site."""
         found = [element.get("href") for element in self.root.all("a") if "href" in element.attributes]
         found += [element.get("action") for element in self.root.all("form")]
-        absolute = [urljoin(self.url, address) for address in found]
-        ours = [address for address in absolute if urlsplit(address).netloc in ("localhost", urlsplit(self.url).netloc)]
-        return [self._local(address) for address in ours]
+        absolute = [resolve(self._base, address) for address in found]
+        hosts = ("localhost", "localhost:80", urlsplit(self.url).netloc)
+        return [self._local(address) for address in absolute if _host(address) in hosts]
+
+    def strays(self) -> list[str]:
+        """The tags that became of STRAY, or got an attribute of it: [] where all text is escaped."""
+        return [
+            f"<{element.tag}>"
+            for element in self.root.all()
+            if STRAY in element.tag or any(STRAY in name for name in element.attributes)
+        ]
 
     def form(self, identity: str) -> Form | None:
-        form = next(self.root.all("form", id=identity), None)
+        """The form with this id; for "" the first of all."""
+        form = next(self.root.all("form", id=identity) if identity else self.root.all("form"), None)
         if form is None:
             return None
         controls = [*form.all("input"), *form.all("textarea")]
@@ -147,20 +168,49 @@ class Page:
         )
 
     def _local(self, address: str) -> str:
-        parts = urlsplit(urljoin(self.url, address))
+        try:
+            parts = urlsplit(resolve(self._base, address))
+        except ValueError:
+            return address
         return parts.path + (f"?{parts.query}" if parts.query else "")
+
+    def _shown(self, element: Element) -> ShownBook:
+        def part(name: str) -> str:
+            return next((inner.text for inner in element.all(class_=name)), "")
+
+        around: list[Element] = []
+        outer: Element | None = element
+        while outer is not None:
+            around.append(outer)
+            outer = outer.parent
+        anchors = [*element.all("a"), *(item for item in around if item.tag == "a")]
+        links = tuple(self._local(link.get("href")) for link in anchors if "href" in link.attributes)
+        return ShownBook(part("title"), part("author"), part("year"), links)
+
+
+def resolve(url: str, address: str) -> str:
+    """What an address on the page `url` means (RFC 3986 section 5); the address itself where it means nothing."""
+    try:
+        return urljoin(url, address)
+    except ValueError:
+        return address
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return ""
+
+
+def path_and_query(address: str) -> tuple[bytes, str]:
+    """PATH_INFO and QUERY_STRING when a browser goes to "/path?query": what is not ASCII is percent-encoded first."""
+    path, _, query = address.partition("?")
+    return unquote_to_bytes(path), quote(query, safe="!$%&'()*+,-./:;=?@[]_~")
 
 
 def _value(control: Element) -> str:
     return control.get("value") if control.tag == "input" else "".join(map(str, control.content))
-
-
-def _shown(element: Element) -> ShownBook:
-    def part(name: str) -> str:
-        return next((inner.text for inner in element.all(class_=name)), "")
-
-    links = tuple(link.get("href") for link in element.all("a") if "href" in link.attributes)
-    return ShownBook(part("title"), part("author"), part("year"), links)
 
 
 def collapse(text: str) -> str:
@@ -185,9 +235,9 @@ class _Reader(HTMLParser):
                     break
                 if element.tag in FENCES:
                     break
-        element = Element(tag, attributes)
+        element = Element(tag, attributes, parent=self._open[-1])
         self._open[-1].content.append(element)
-        if tag not in VOID:
+        if tag not in VOID and len(self._open) < MAX_DEPTH:
             self._open.append(element)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -201,13 +251,18 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         self._open[-1].content.append(data)
 
+    def parse_html_declaration(self, i: int) -> int:
+        # Outside of SVG and MathML "<![" begins a comment, which the base class does not know of every word behind it.
+        if self.rawdata.startswith("<![", i):
+            return self.parse_bogus_comment(i)
+        return super().parse_html_declaration(i)
+
 
 def read_page(reply: Reply, url: str = "http://localhost/") -> Page:
-    """The page of an HTML answer. Complaint when it is not HTML in UTF-8."""
-    content_type = reply.headers.get("Content-Type") or "no Content-Type"
-    parts = [part.strip().lower().replace('"', "") for part in content_type.split(";")]
-    good = parts[0] == "text/html" and "charset=utf-8" in parts[1:]
-    expect(reply).that(good, expected="Content-Type: text/html; charset=utf-8", got=f"Content-Type: {content_type}")
+    """The page of an HTML answer. Complaint when it is not HTML, or not in UTF-8."""
+    kind = media_type(reply)
+    shown = f"Content-Type: {reply.headers.get('Content-Type') or '(none)'}"
+    expect(reply).that(kind == "text/html", expected="Content-Type: text/html; charset=utf-8", got=shown)
     try:
         text = reply.body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -215,9 +270,30 @@ def read_page(reply: Reply, url: str = "http://localhost/") -> Page:
     return Page(parse(text), url)
 
 
+def media_type(reply: Reply) -> str:
+    """The type in Content-Type, in lower case and without parameters; "" where there is none."""
+    return (reply.headers.get("Content-Type") or "").split(";")[0].strip().lower()
+
+
+def charset(reply: Reply) -> str:
+    """The charset parameter of Content-Type, in lower case; "" where there is none."""
+    for parameter in (reply.headers.get("Content-Type") or "").split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return ""
+
+
 def parse(text: str) -> Element:
-    """A root element around some HTML."""
+    """A root element around some HTML. Complaint where no reader of HTML gets through."""
     reader = _Reader()
-    reader.feed(text)
-    reader.close()
+    try:
+        reader.feed(text)
+        reader.close()
+    except (ValueError, AssertionError) as error:
+        _unreadable(error)
     return reader.root
+
+
+def _unreadable(error: Exception) -> NoReturn:
+    expect.fail(expected="HTML that can be read", got=f"{type(error).__name__}: {error}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import collapse, read_page
+from grader.checks.wsgi_catalog.pages import Page, collapse, path_and_query, read_page
 from grader.checks.wsgi_catalog.shelves import (
     BOOKS,
     MAX_BODY,
@@ -20,6 +22,7 @@ from grader.checks.wsgi_catalog.shelves import (
     errors_of,
     expect_verdict,
     number_of,
+    number_somehow,
     open_shelf,
     post_form,
     post_json,
@@ -45,6 +48,9 @@ WRONG_VALUES: tuple[tuple[str, Any], ...] = (
     *(("year", value) for value in (None, True, 1605.0, [1605], 10**30, -4001, 2101)),
 )
 TITLES = any_text(1, 12).map(str.strip).filter(bool) | words(MARKUP + "ab\u00e9", max_size=8)
+LONG = st.sampled_from(("\u0416" * 200, "\U0001f4da" * 200))  # the limit is one of characters
+FORM_TYPES = st.sampled_from((FORM_TYPE, "Application/X-WWW-Form-URLencoded ; charset=UTF-8"))
+JSON_TYPES = st.sampled_from((JSON_TYPE, "Application/JSON; charset=utf-8"))
 
 
 def fault_list(faults: tuple[tuple[str, Any], ...]) -> list[tuple[dict[str, Any], set[str]]]:
@@ -54,7 +60,7 @@ def fault_list(faults: tuple[tuple[str, Any], ...]) -> list[tuple[dict[str, Any]
     return [*single, both, ({}, {"title", "author", "year"})]
 
 
-@check("add/validate", points=1, source="kit rule", needs=("search/read-year",))
+@check("add/validate", points=1, source="kit rule")
 @fuzz(
     share=0.6,
     title=TITLES,
@@ -79,17 +85,6 @@ def test_what_is_wrong_has_a_message(module: Module) -> None:
         expect_verdict(module.call("validate", fields), right, wrong)
 
 
-@check("add/page", points=1, source="kit rule")
-def test_the_page_with_the_form(wsgi: WsgiTarget, folder: Path) -> None:
-    """GET /books/new answers 200 with the form of id="add": fields for title, author and year, each with a label."""
-    reply = reading(wsgi, folder).app.get("/books/new")
-    expect(reply).status(200)
-    form = read_page(reply).form("add")
-    shown = "no such form" if form is None else f"fields {sorted(form.fields)}, labels for {sorted(form.labelled)}"
-    good = form is not None and form.labelled >= set(MOMO) and form.method == "POST"
-    expect(reply).that(good, expected='<form id="add" method="post"> with title, author, year', got=shown)
-
-
 def expect_added(shelf: Shelf, number: int, wanted: dict[str, Any]) -> None:
     """The book is there under its number, and it is one more than before."""
     got = bare(read_book(shelf.app.get_json(f"/books/{number}")))
@@ -99,7 +94,7 @@ def expect_added(shelf: Shelf, number: int, wanted: dict[str, Any]) -> None:
     expect.that(total == len(shelf.books), expected=f"{len(shelf.books)} books in all", got=f"{total}")
 
 
-@check("add/form", points=2, source="kit rule", needs=("books/book",))
+@check("add/form", points=2, source="kit rule")
 def test_a_form_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
     """A form that is right: 303 with the address of the new book in Location, and the book is there."""
     shelf = open_shelf(wsgi, folder)
@@ -109,7 +104,7 @@ def test_a_form_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
         expect_added(shelf, number_of(reply), new)
 
 
-@check("add/json", points=1, source="kit rule", needs=("books/book",))
+@check("add/json", points=1, source="kit rule")
 def test_json_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
     """JSON that is right: 201, Location, and the book with its number as JSON; the year may be text."""
     shelf = open_shelf(wsgi, folder)
@@ -119,11 +114,12 @@ def test_json_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
         number = number_of(reply)
         wanted = {**MOMO, "id": number}
         got = read_book(reply)
-        expect(reply).that({**bare(got), "id": got["id"]} == wanted, expected=f"the new book as JSON: {wanted!r}")
+        good = {**bare(got), "id": got["id"]} == wanted
+        expect(reply).that(good, expected=f"the new book as JSON: {wanted!r}", got=repr(got))
         expect_added(shelf, number, MOMO)
 
 
-@check("add/exact", points=1, source="PEP 3333, Input and Error Streams", needs=("add/form",))
+@check("add/exact", points=1, source="PEP 3333, Input and Error Streams")
 def test_exactly_the_body_is_read(wsgi: WsgiTarget, folder: Path) -> None:
     """Exactly CONTENT_LENGTH bytes are read, also when they come in pieces, and never one more; 65536 are no problem.
 
@@ -140,10 +136,10 @@ def test_exactly_the_body_is_read(wsgi: WsgiTarget, folder: Path) -> None:
         got = "it reads on, and waits for ever" if reply.waited or reply.beyond else f"it reads {reply.taken} bytes"
         exact = reply.taken == len(body) and not reply.beyond and not reply.waited
         expect(reply).that(exact, expected=f"it reads {len(body)} bytes and answers", got=got)
-        expect(reply).status(422)
+        expect(reply).that(reply.status < 500, expected="an answer without a status of 500 or more")
 
 
-@check("add/messages", points=1, source="kit rule", needs=("add/form",))
+@check("add/messages", points=1, source="kit rule")
 def test_every_wrong_field_has_its_message(wsgi: WsgiTarget, folder: Path) -> None:
     """A form with wrong fields is a 422: the form again, and a message for each wrong field and for no other."""
     shelf = open_shelf(wsgi, folder)
@@ -159,7 +155,7 @@ def test_every_wrong_field_has_its_message(wsgi: WsgiTarget, folder: Path) -> No
     expect.that(total == len(BOOKS), expected=f"still {len(BOOKS)} books", got=f"{total} books")
 
 
-@check("add/messages-json", points=1, source="kit rule", needs=("add/json",))
+@check("add/messages-json", points=1, source="kit rule")
 def test_programs_get_the_same_messages(wsgi: WsgiTarget, folder: Path) -> None:
     """Wrong JSON, and a wrong form whose client prefers JSON, is a 422 with a key in "errors" per wrong field."""
     shelf = open_shelf(wsgi, folder)
@@ -174,38 +170,49 @@ def test_programs_get_the_same_messages(wsgi: WsgiTarget, folder: Path) -> None:
     error_of(shelf.app.post("/books", b"[", JSON_TYPE, HTTP_ACCEPT="text/html"))
     total = shelf.total()
     expect.that(total == len(BOOKS), expected=f"still {len(BOOKS)} books", got=f"{total} books")
+    right = post_form(shelf.app, MOMO, HTTP_ACCEPT=JSON_TYPE)
+    redirected = 300 <= right.status < 400
+    expect(right).that(redirected, expected="status 303: a form that is right, whatever its client prefers")
 
 
-@check("add/kept", points=1, source="kit rule", needs=("add/messages",))
+def typed_tags(page: Page, typed: str) -> set[str]:
+    """The tags of a page that could be made of what was typed."""
+    names = {name.lower() for name in re.findall(r"<([A-Za-z][^\s/>]*)", typed)}
+    return {element.tag for element in page.root.all()} & names
+
+
+@check("add/kept", points=1, source="kit rule")
 @fuzz(
     share=0.3,
     title=any_text(max_size=9) | words(MARKUP + "abx;#"),
     author=any_text(max_size=5),
-    year=words(MARKUP + "1"),
+    year=words(MARKUP + "1x"),
 )
 def test_what_was_typed_is_still_there(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: str) -> None:
     """After an error the form still holds what was typed, escaped: no text becomes a tag or leaves its attribute."""
     year = f"{year}?"  # never a year
-    reply = post_form(reading(wsgi, folder).app, {"title": title, "author": author, "year": year})
-    expect(reply).status(422)
+    app = reading(wsgi, folder).app
+    reply = post_form(app, {"title": title, "author": author, "year": year})
     page = read_page(reply)
     form = page.form("add")
     got = form and [form.fields.get(name, "").strip() for name in MOMO]
     wanted = [title.strip(), author.strip(), year.strip()]
     expect(reply).that(got == wanted, expected=f"the form with {wanted!r}", got=repr(got))
-    strange = {element.tag for element in page.root.all()} & {"a0", "ab", "x", "abx", "script", "i"}
-    expect(reply).that(not strange, expected="no tag that was typed", got=f"tags {sorted(strange)}")
+    strange = typed_tags(page, f"{title} {author} {year}")
+    if strange:  # unless the page has them by itself
+        strange -= {element.tag for element in read_page(post_form(app, {"year": "?"})).root.all()}
+    expect(reply).that(not strange, expected="no tag that was typed", got=f"the tags {sorted(strange)}")
 
 
-@check("add/any-text", points=1, source="kit rule", needs=("add/form", "add/json"))
-@fuzz(share=0.3, title=TITLES, author=TITLES, year=st.integers(-4000, 2100), form=st.booleans())
-def test_any_text_comes_back(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: int, form: bool) -> None:
+@check("add/any-text", points=1, source="kit rule")
+@fuzz(share=0.3, title=TITLES | LONG, author=TITLES | LONG, year=st.integers(-4000, 2100), kind=FORM_TYPES | JSON_TYPES)
+def test_any_text_comes_back(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: int, kind: str) -> None:
     """Whatever is added, by form or as JSON, comes back character by character, and is shown escaped."""
     app = adding(wsgi, folder).app
     new = book(title.strip(), author.strip(), year)
-    reply = post_form(app, new) if form else post_json(app, new)
-    expect(reply).status(303 if form else 201)
-    number = number_of(reply)
+    form = "form" in kind.lower()
+    body = urlencode(new) if form else json.dumps(new)
+    number = number_somehow(app.post("/books", body.encode("ascii"), kind))
     got = bare(read_book(app.get_json(f"/books/{number}")))
     expect.that(got == new, expected=f"/books/{number} is {new!r}", got=repr(got))
     page = read_page(app.get(f"/books/{number}"))
@@ -214,34 +221,39 @@ def test_any_text_comes_back(wsgi: WsgiTarget, folder: Path, title: str, author:
     expect.that(shown == wanted, expected=f"its page shows {wanted!r}", got=repr(shown))
 
 
-@check("add/browser", points=1, source="kit rule", needs=("add/messages",))
+@check("add/browser", points=2, source="kit rule")
 def test_the_form_works_in_a_browser(wsgi: WsgiTarget, folder: Path) -> None:
-    """The form, sent to its action by its method, also where the catalog is mounted elsewhere, adds the book.
+    """The form of /books/new (id="add", a label for each field), filled in and sent to its action, adds the book.
 
-    First with a mistake, then corrected in the form that comes back.
+    README, "The two forms": they work, filled in and sent by a browser; also mounted elsewhere, also after a mistake.
     """
     shelf = open_shelf(wsgi, folder)
     mounted = (("SCRIPT_NAME", "/shop"),)
+    address = "/shop/books/new"
     reply = shelf.app.request(WsgiRequest(path="/books/new", meta=mounted))
     typed = {**MOMO, "year": "soon"}
-    for status in (422, 303):
-        form = read_page(reply, "http://localhost/shop/books/new").form("add")
-        action = form.action if form else ""
-        good = form is not None and form.method == "POST" and action.startswith("/shop/")
-        expect(reply).that(good, expected="a form whose action begins with SCRIPT_NAME", got=f"action {action!r}")
-        fields = {**(form.fields if form else {}), **typed}
-        body = urlencode(fields).encode("ascii")
-        meta = (*mounted, ("CONTENT_TYPE", FORM_TYPE))
-        reply = shelf.app.request(WsgiRequest("POST", action.removeprefix("/shop"), body=body, meta=meta))
-        expect(reply).status(status)
+    for wrong in (True, False):
+        form = read_page(reply, f"http://localhost{address}").form("add")
+        shown = "no such form" if form is None else f"fields {sorted(form.fields)}, labels for {sorted(form.labelled)}"
+        good = form is not None and form.labelled >= set(MOMO) and form.method == "POST"
+        expect(reply).that(good, expected='<form id="add" method="post"> with title, author, year', got=shown)
+        address = form.action if form else ""
+        mine = address.startswith("/shop/")
+        expect(reply).that(mine, expected="a form whose action begins with SCRIPT_NAME", got=f"action {address!r}")
+        path, query = path_and_query(address.removeprefix("/shop"))
+        body = urlencode({**(form.fields if form else {}), **typed}).encode("ascii")
+        reply = shelf.app.request(WsgiRequest("POST", path, query, body, (*mounted, ("CONTENT_TYPE", FORM_TYPE))))
+        if wrong:
+            expect(reply).that(400 <= reply.status < 500, expected="status 422")
         typed = {"year": "1973"}
     expect_added(shelf, number_of(reply, "/shop"), MOMO)
 
 
-@check("add/get-changes-nothing", points=1, source="RFC 9110 section 9.2.1", needs=("add/form",))
+@check("add/get-changes-nothing", points=1, source="RFC 9110 section 9.2.1")
 def test_reading_changes_nothing(wsgi: WsgiTarget, folder: Path) -> None:
     """GET and HEAD never change anything, whatever is in their query."""
     shelf = open_shelf(wsgi, folder)
+    shelf.books[shelf.add(MOMO)] = MOMO
     query = urlencode(MOMO)
     for path in ("/books", "/books/new", "/books/search", "/books/1", "/"):
         for method in ("GET", "HEAD"):
@@ -249,5 +261,5 @@ def test_reading_changes_nothing(wsgi: WsgiTarget, folder: Path) -> None:
                 expect(shelf.app.request(WsgiRequest(method, path, query + extra))).status(200, 400, 404)
     got = shelf.all_books()
     expect.that(
-        got == shelf.books, expected=f"the same {len(BOOKS)} books as before", got=f"{len(got)} books, or others"
+        got == shelf.books, expected=f"the same {len(shelf.books)} books as before", got=f"{len(got)} books, or others"
     )

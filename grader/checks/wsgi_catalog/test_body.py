@@ -12,7 +12,7 @@ from grader.checks.wsgi_catalog.shelves import MAX_BODY, reading
 from grader.engine import check, expect, fuzz
 from grader.engine.alphabets import any_text, words
 from grader.target.function import Module
-from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiRequest, WsgiTarget
+from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiApp, WsgiRequest, WsgiTarget
 
 GOOD = b"title=Momo&author=Michael+Ende&year=1973"
 UNREADABLE = (
@@ -76,13 +76,21 @@ def test_what_cannot_be_decoded_is_refused(module: Module) -> None:
         expect(module.call("read_fields", other or "", GOOD)).raises("HttpError", status=415)
 
 
+def answering(wsgi: WsgiTarget, folder: Path) -> WsgiApp:
+    """A catalog that does not refuse everything."""
+    app = reading(wsgi, folder).app
+    expect(app.get("/")).status(200)
+    return app
+
+
 @check("body/length", points=1, source="PEP 3333, environ Variables")
 def test_a_length_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
     """Without CONTENT_LENGTH the answer is 411; with anything but ASCII digits in it, 400; and nothing is read."""
-    app = reading(wsgi, folder).app
+    app = answering(wsgi, folder)
     lengths: list[tuple[str | None, int]] = [(None, 411), ("", 411)]
     lengths += [
-        (length, 400) for length in ("-1", "+5", "1_0", "ten", "4.0", "\u0664".encode().decode("latin-1"), "0x10")
+        (length, 400)
+        for length in ("-1", "+5", "1_0", "ten", "4.0", "\u0664".encode().decode("latin-1"), "0x10", "\xb2\xb3")
     ]
     for length, status in lengths:
         meta = (("CONTENT_TYPE", FORM_TYPE), ("CONTENT_LENGTH", length))
@@ -96,7 +104,7 @@ def test_a_length_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
 @check("body/too-large", points=1, source="RFC 9110 section 15.5.14")
 def test_a_body_that_is_too_large(wsgi: WsgiTarget, folder: Path) -> None:
     """A CONTENT_LENGTH over 65536 is a 413, without reading."""
-    app = reading(wsgi, folder).app
+    app = answering(wsgi, folder)
     for length in (str(MAX_BODY + 1), "9" * 12, "9" * 5000):
         meta = (("CONTENT_TYPE", FORM_TYPE), ("CONTENT_LENGTH", length))
         reply = app.request(WsgiRequest("POST", "/books", body=b"", meta=meta, held=True))
@@ -107,7 +115,7 @@ def test_a_body_that_is_too_large(wsgi: WsgiTarget, folder: Path) -> None:
 @check("body/short", points=1, source="kit rule")
 def test_a_body_that_ends_too_early(wsgi: WsgiTarget, folder: Path) -> None:
     """A body that ends before CONTENT_LENGTH bytes is a 400."""
-    app = reading(wsgi, folder).app
+    app = answering(wsgi, folder)
     for body, length in ((GOOD, len(GOOD) + 1), (b"", 10)):
         expect(app.post("/books", body, CONTENT_LENGTH=str(length))).status(400)
 
@@ -115,7 +123,7 @@ def test_a_body_that_ends_too_early(wsgi: WsgiTarget, folder: Path) -> None:
 @check("body/type", points=1, source="RFC 9110 section 15.5.16")
 def test_another_type_is_refused(wsgi: WsgiTarget, folder: Path) -> None:
     """A body that is neither a form nor JSON is a 415."""
-    app = reading(wsgi, folder).app
+    app = answering(wsgi, folder)
     for kind in OTHER_TYPES:
         expect(app.post("/books", GOOD, kind)).status(415)
 
@@ -123,6 +131,6 @@ def test_another_type_is_refused(wsgi: WsgiTarget, folder: Path) -> None:
 @check("body/unreadable", points=1, source="kit rule")
 def test_a_body_that_cannot_be_read(wsgi: WsgiTarget, folder: Path) -> None:
     """A form that is not UTF-8, and JSON that is broken, no object or nested too deep, is a 400."""
-    app = reading(wsgi, folder).app
+    app = answering(wsgi, folder)
     for kind, body in UNREADABLE:
         expect(app.post("/books", body, kind)).status(400)

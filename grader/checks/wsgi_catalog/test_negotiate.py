@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import read_page
+from grader.checks.wsgi_catalog.pages import HOSTILE, media_type, read_page
 from grader.checks.wsgi_catalog.shelves import error_of, reading
 from grader.checks.wsgi_catalog.test_hello import ALL_METHODS, METHODS, NO_PAGES
 from grader.engine import check, expect, fuzz
@@ -80,20 +80,31 @@ def test_a_weight_that_cannot_be_read_does_not_count(module: Module) -> None:
         expect(module.call("negotiate", accept)).returns(wanted)
 
 
-@check("negotiate/not-found", points=1, source="kit rule", needs=("hello/home",))
+@check("negotiate/not-found", points=1, source="kit rule")
 def test_an_unknown_address_is_a_404_for_people_and_programs(wsgi: WsgiTarget, folder: Path) -> None:
     """An address without a page is a 404: a page for people, {"error": ...} for programs."""
     app = reading(wsgi, folder).app
-    for path in NO_PAGES:
+    for path in (*NO_PAGES, f"/{HOSTILE}"):
         reply = app.get(path)
         expect(reply).status(404)
-        read_page(reply)
+        strays = read_page(reply).strays()
+        expect(reply).that(not strays, expected="the address shown escaped, or not at all", got=f"tags {strays}")
         program = app.get_json(path)
         expect(program).status(404)
         error_of(program)
 
 
-@check("negotiate/not-allowed", points=2, source="RFC 9110 section 15.5.6", needs=("hello/home",))
+@check("negotiate/accept", points=1, source="RFC 9110 section 12.5.1")
+def test_the_accept_header_decides(wsgi: WsgiTarget, folder: Path) -> None:
+    """An error is HTML or JSON, whichever weighs more in Accept."""
+    app = reading(wsgi, folder).app
+    for accept, wanted in (*EXAMPLES, *BROKEN):
+        reply = app.get("/nowhere", HTTP_ACCEPT=accept)
+        expect(reply).status(404)
+        expect(reply).that(media_type(reply) == wanted, expected=f"the type {wanted}", got=f"{media_type(reply)!r}")
+
+
+@check("negotiate/not-allowed", points=1, source="RFC 9110 section 15.5.6")
 def test_another_method_is_a_405_that_names_the_right_ones(wsgi: WsgiTarget, folder: Path) -> None:
     """A method that the table does not list is a 405 with Allow."""
     app = reading(wsgi, folder).app
@@ -108,10 +119,12 @@ def test_another_method_is_a_405_that_names_the_right_ones(wsgi: WsgiTarget, fol
             expect(reply).that(listed == allowed, expected=f"Allow: {', '.join(sorted(allowed))}", got=shown)
 
 
-@check("negotiate/any-path", points=1, source="kit rule", needs=("negotiate/not-found",))
+@check("negotiate/any-path", points=1, source="kit rule")
 @fuzz(share=0.4, path=any_text(max_size=8).map(str.encode) | st.binary(max_size=8), below=st.booleans())
 def test_any_path_at_all_is_answered(wsgi: WsgiTarget, folder: Path, path: bytes, below: bool) -> None:
     """Whatever stands in PATH_INFO, text or not, the answer is a 404 without a traceback."""
     whole = (b"/books/" if below else b"/") + b"_" + path
-    reply = reading(wsgi, folder).app.get(whole)
+    app = reading(wsgi, folder).app
+    expect(app.get("/")).status(200)
+    reply = app.get(whole)
     expect(reply).status(404).body_lacks(b"Traceback")

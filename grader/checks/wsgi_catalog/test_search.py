@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import collapse, read_page
+from grader.checks.wsgi_catalog.pages import HOSTILE, collapse, media_type, read_page
 from grader.checks.wsgi_catalog.shelves import (
     BOOKS,
     Book,
     book,
     errors_of,
     expect_verdict,
+    follow,
     listing,
     matches,
     open_shelf,
@@ -23,7 +24,7 @@ from grader.checks.wsgi_catalog.shelves import (
 from grader.engine import check, expect, fuzz
 from grader.engine.alphabets import any_text, words
 from grader.target.function import Module
-from grader.target.wsgi import WsgiApp, WsgiTarget
+from grader.target.wsgi import JSON_TYPE, WsgiApp, WsgiTarget
 
 NO_YEARS = (
     "soon",
@@ -48,9 +49,16 @@ def parts() -> st.SearchStrategy[str]:
     return found | found.map(str.upper) | found.map(str.lower) | found.map(lambda word: word[1:3]) | any_text(1, 3)
 
 
-def found(app: WsgiApp, **terms: str) -> list[int]:
-    """The numbers of the books that a search finds, on its first page."""
-    return [item["id"] for item in listing(app.get_json("/books/search", urlencode(terms)))["books"]]
+def found(app: WsgiApp, terms: dict[str, str], raw: bool = False) -> list[int]:
+    """The numbers of the books that a search finds, on its first page. `raw`: its letters not percent-encoded."""
+    safe = "".join(letter for text in terms.values() for letter in text if letter >= "\u00a1") if raw else ""
+    query = "&".join(f"{name}={quote_plus(text, safe=safe)}" for name, text in terms.items())
+    return [item["id"] for item in listing(app.get_json("/books/search", native(query)))["books"]]
+
+
+def native(text: str) -> str:
+    """How a server hands text over: UTF-8, one character per byte."""
+    return text.encode("utf-8").decode("latin-1")
 
 
 def numbers(**terms: Any) -> list[int]:
@@ -58,7 +66,7 @@ def numbers(**terms: Any) -> list[int]:
 
 
 def expect_found(app: WsgiApp, wanted: list[int], **terms: str) -> None:
-    got = found(app, **terms)
+    got = found(app, terms)
     expect.that(got == wanted, expected=f"the books {wanted}", got=f"the books {got}")
 
 
@@ -78,6 +86,7 @@ def test_conditions_are_read(module: Module) -> None:
         ({"title": " Quij ", "author": "", "year": "1605"}, {"title": "Quij", "year": 1605}),
         ({"author": "x", "page": "2"}, {"author": "x"}),
         ({"year": " -431 "}, {"year": -431}),
+        ({"title": "", "year": "0"}, {"year": 0}),
     ):
         expect(module.call("read_search", query)).returns_sequence([terms, {}])
     faults: tuple[tuple[dict[str, str], str], ...] = (
@@ -108,7 +117,7 @@ def test_books_that_meet_all_conditions(
     expect(module.call("search_books", books, terms)).returns_sequence(wanted)
 
 
-@check("search/title", points=1, source="kit rule", needs=("books/json",))
+@check("search/title", points=1, source="kit rule")
 def test_part_of_a_title(wsgi: WsgiTarget, folder: Path) -> None:
     """A part of the title is enough to find a book, in any script and with any sign in it."""
     app = reading(wsgi, folder).app
@@ -116,26 +125,30 @@ def test_part_of_a_title(wsgi: WsgiTarget, folder: Path) -> None:
         expect_found(app, numbers(title=title), title=title)
 
 
-@check("search/case", points=1, source="kit rule", needs=("search/title",))
+@check("search/case", points=1, source="kit rule")
 def test_upper_and_lower_case_are_alike(wsgi: WsgiTarget, folder: Path) -> None:
     """Upper and lower case are alike, by Unicode's rules: str.casefold makes STRASSE and Straße the same."""
     app = reading(wsgi, folder).app
     for title in ("QUIJOTE", "quijote", "de LA", "GRÖSSERE", "grösser", "ΜΉΔ", "straßen", "<B>BOLD"):
         expect_found(app, numbers(title=title), title=title)
-    expect_found(app, numbers(author="ROBERTO BOLAÑO"), author="ROBERTO BOLAÑO")
+    # A sigma at the end of a word has another shape: lower() keeps them apart, casefold() does not.
+    for author in ("ROBERTO BOLAÑO", f"{BOOKS[5]['author'][-4:-1]}\u03c3"):
+        expect_found(app, numbers(author=author), author=author)
 
 
-@check("search/author-year", points=1, source="kit rule", needs=("search/title",))
+@check("search/author-year", points=1, source="kit rule")
 def test_author_and_year(wsgi: WsgiTarget, folder: Path) -> None:
     """The author is searched like the title; the year is the same number, not a part of it."""
     app = reading(wsgi, folder).app
     for author in ("Ilse", "\u0395\u1f51\u03c1\u03b9", "O'Brien", "A=B&C", "Hand 3"):
         expect_found(app, numbers(author=author), author=author)
-    for year in (1605, 160, 16, -431, 431, 5):
+    for year in (1605, 160, 16, -431, 431, 5, 0):
         expect_found(app, numbers(year=year), year=f" {year} ")
+    for text, year in (("0160", 160), ("0016", 16), ("-0431", -431)):
+        expect_found(app, numbers(year=year), year=text)
 
 
-@check("search/all", points=1, source="kit rule", needs=("search/title",))
+@check("search/all", points=1, source="kit rule")
 def test_all_conditions_together(wsgi: WsgiTarget, folder: Path) -> None:
     """A book must meet all conditions; blanks around one do not count, an empty one is none; none found is no error."""
     app = reading(wsgi, folder).app
@@ -148,7 +161,7 @@ def test_all_conditions_together(wsgi: WsgiTarget, folder: Path) -> None:
     expect_found(app, numbers(author="Aichinger"), title="", author="  Aichinger ", year="")
 
 
-@check("search/no-search", points=1, source="kit rule", needs=("search/title",))
+@check("search/no-search", points=1, source="kit rule")
 def test_a_search_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
     """No condition at all, or a year that is none, is a 400: the page with the form and a message, or JSON with it."""
     app = reading(wsgi, folder).app
@@ -167,7 +180,7 @@ def test_a_search_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
         expect(program).that(got == {field}, expected=f'"errors" with the key "{field}"', got=f"keys {sorted(got)}")
 
 
-@check("search/html", points=1, source="kit rule", needs=("search/title",))
+@check("search/html", points=1, source="kit rule")
 def test_what_was_asked_for_stays_in_the_form(wsgi: WsgiTarget, folder: Path) -> None:
     """The page shows the books found, their number, and the form with the conditions still in it, escaped."""
     app = reading(wsgi, folder).app
@@ -175,6 +188,8 @@ def test_what_was_asked_for_stays_in_the_form(wsgi: WsgiTarget, folder: Path) ->
     searches += [
         {"title": '"><script>x</script>', "author": "'", "year": "soon"},
         {"title": "100% p", "author": "", "year": ""},
+        {"title": HOSTILE, "author": HOSTILE, "year": ""},
+        {"title": HOSTILE, "author": HOSTILE, "year": "soon"},
     ]
     for asked in searches:
         reply = app.get("/books/search", urlencode(asked))
@@ -183,14 +198,17 @@ def test_what_was_asked_for_stays_in_the_form(wsgi: WsgiTarget, folder: Path) ->
         form = page.form("search")
         kept = form and {name: form.fields.get(name) for name in asked}
         expect(reply).that(kept == asked, expected=f"the form with {asked!r}", got=repr(kept))
+        strays = page.strays()
+        expect(reply).that(not strays, expected="no tag of what was asked for", got=f"the tags {', '.join(strays)}")
         if reply.status == 200:
-            wanted = [collapse(item["title"]) for item in BOOKS if matches(item, asked["title"], asked["author"])]
+            year = int(asked["year"]) if asked["year"] else None
+            wanted = [collapse(item["title"]) for item in BOOKS if matches(item, asked["title"], asked["author"], year)]
             got = [item.title for item in page.books()]
             good = got == wanted and page.text("total") == str(len(wanted))
             expect(reply).that(good, expected=f"{len(wanted)} books: {wanted!r}", got=f"{page.text('total')}: {got!r}")
 
 
-@check("search/turn", points=1, source="kit rule", needs=("search/html",))
+@check("search/turn", points=1, source="kit rule")
 def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> None:
     """The links to the next and the previous page keep the conditions."""
     books = [book(f"A & B {number}", "C+D \u00e9", 1000 + number % 2) for number in range(90)]
@@ -198,10 +216,9 @@ def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> 
     address: str | None = "/books/search?" + urlencode({"title": "A & B", "author": "C+D \u00e9", "year": "1001"})
     seen: list[str] = []
     for relation in ("next", "next", "prev"):
-        path, _, query = (address or "").partition("?")
-        reply = app.get(path, query)
+        reply = follow(app, address or "")
         expect(reply).status(200)
-        page = read_page(reply)
+        page = read_page(reply, f"http://localhost{address}")
         seen += [item.title for item in page.books()]
         address = page.turn(relation)
         expect(reply).that(address is not None, expected=f'a link with rel="{relation}"')
@@ -209,11 +226,17 @@ def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> 
     expect.that(seen == wanted, expected="the 45 books on three pages", got=f"{len(seen)} books, or others")
 
 
-@check("search/fuzz", points=1, source="kit rule", needs=("search/title",))
+@check("search/fuzz", points=1, source="kit rule")
 @fuzz(
-    share=0.5, title=st.just("") | parts(), author=st.just("") | parts(), year=st.sampled_from(("", "", "1605", "-431"))
+    share=0.5,
+    title=st.just("") | parts(),
+    author=st.just("") | parts(),
+    year=st.sampled_from(("", "", "1605", "-431")),
+    raw=st.booleans(),
 )
-def test_any_search_finds_what_it_should(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: str) -> None:
+def test_any_search_finds_what_it_should(
+    wsgi: WsgiTarget, folder: Path, title: str, author: str, year: str, raw: bool
+) -> None:
     """Whatever is asked for, exactly the books that meet all conditions are found."""
     app = reading(wsgi, folder).app
     terms = {"title": title, "author": author, "year": year}
@@ -222,11 +245,11 @@ def test_any_search_finds_what_it_should(wsgi: WsgiTarget, folder: Path, title: 
         expect(app.get_json("/books/search", urlencode(terms))).status(400)
         return
     wanted = numbers(title=title, author=author, year=int(year) if year else None)
-    got = found(app, **terms)
+    got = found(app, terms, raw)
     expect.that(got == wanted, expected=f"the books {wanted}", got=f"the books {got}")
 
 
-@check("search/any-query", points=1, source="kit rule", needs=("search/title",))
+@check("search/any-query", points=1, source="kit rule")
 @fuzz(
     share=0.3, query=st.text("%=&+;ay0F\xff\xc3", max_size=16), field=st.sampled_from(("", "title=", "year=", "page="))
 )
@@ -239,25 +262,29 @@ def test_any_query_at_all_is_answered(wsgi: WsgiTarget, folder: Path, query: str
     expect(app.get("/books", QUERY_STRING=None)).status(200)
 
 
-@check("search/vary", points=1, source="RFC 9110 section 12.5.5", needs=("search/title",))
+@check("search/vary", points=1, source="RFC 9110 section 12.5.5")
 def test_caches_are_told(wsgi: WsgiTarget, folder: Path) -> None:
     """/books, /books/search and /books/N say Vary: Accept, so that no cache gives a person the JSON."""
     app = reading(wsgi, folder).app
     for path, query in (("/books", ""), ("/books/search", "year=1605"), ("/books/1", "")):
-        for reply in (app.get(path, query), app.get_json(path, query)):
+        for reply, kind in ((app.get(path, query), "text/html"), (app.get_json(path, query), JSON_TYPE)):
+            expect(reply).status(200)
+            expect(reply).that(media_type(reply) == kind, expected=f"the type {kind}", got=f"{media_type(reply)!r}")
             fields = {name.strip().lower() for value in reply.headers.get_all("Vary") for name in value.split(",")}
             expect(reply).that(
-                bool(fields & {"accept", "*"}), expected="Vary: Accept", got=f"Vary: {', '.join(fields)}"
+                bool(fields & {"accept", "*"}), expected="Vary: Accept", got=f"Vary: {', '.join(fields) or '(none)'}"
             )
 
 
-@check("search/length", points=1, source="RFC 9110 section 8.6", needs=("search/html",))
+@check("search/length", points=1, source="RFC 9110 section 8.6")
 def test_content_length_counts_bytes(wsgi: WsgiTarget, folder: Path) -> None:
     """Content-Length, where it is sent, is the number of bytes of the body; for HEAD that of GET."""
     app = reading(wsgi, folder).app
-    for path, query in (("/", ""), ("/books/search", "title=%E4%B8%89&year=x"), ("/\u4e09", "")):
+    for path, query, status in (("/", "", 200), ("/books/search", "title=%E4%B8%89&year=x", 400), ("/\u4e09", "", 404)):
         got = app.get(path, query)
+        expect(got).status(status)
         for reply in (got, app.head(path, query)):
             lengths = reply.headers.get_all("Content-Length")
             good = lengths in ([], [str(len(got.body))])
-            expect(reply).that(good, expected=f"Content-Length: {len(got.body)}, or none", got=f"{', '.join(lengths)}")
+            shown = f"Content-Length: {', '.join(lengths)}"
+            expect(reply).that(good, expected=f"Content-Length: {len(got.body)}, or none", got=shown)

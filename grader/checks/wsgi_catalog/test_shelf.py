@@ -8,10 +8,11 @@ from typing import Any
 
 from grader.checks.wsgi_catalog.shelves import BOOKS, book, file_made, new_db, read_made, write_seed
 from grader.engine import check, expect
+from grader.engine.expect import same
 from grader.sandbox.policy import CHILD_CODE
 from grader.target.function import Module
 
-PROBE = str(CHILD_CODE / "wsgi_probe.py")
+PROBE = str(CHILD_CODE / "shelf_probe.py")
 
 
 def seeded(module: Module, folder: Path) -> Path:
@@ -39,18 +40,35 @@ def test_a_file_gets_its_new_content(module: Module, folder: Path) -> None:
 
 @check("shelf/replace-old", points=1, source="kit rule", needs=("shelf/replace",))
 def test_the_old_file_stays_as_it_was(module: Module, folder: Path) -> None:
-    """replace_file() writes a second file and puts it in the place of the first, which is never written to.
+    """replace_file() writes a second file beside the first, pushes it to the disk, and puts it in its place.
 
-    Whoever has the old file open, or looks at any moment in between, sees all of the old or all of the new.
+    Somebody who had opened the file before still reads all of the old content; and after a crash no half file is left.
     """
     path, old = folder / "replaced.json", folder / "replaced-old.json"
     expect(module.call("replace_file", path, b"the old content")).returns(None)
     read_made(path)
     with file_made(path):
         os.link(path, old)
-    expect(module.call("replace_file", path, b"new")).returns(None)
+    call = f"replace_file({str(path)!r}, b'new')"
+    called = module.run_extension(PROBE, "replaced", "replace_file", path, b"new", shown=call, on="replace_file")
+    expect(called).returns_that(lambda got: isinstance(got, dict), "a file that is replaced")
     got = read_made(old)
-    expect.that(got == b"the old content", expected="the old file holds b'the old content'", got=f"it holds {got!r}")
+    expect.that(
+        got == b"the old content",
+        sent=call,
+        expected="somebody who had opened the file before still reads b'the old content'",
+        got=f"they read {got!r}",
+    )
+    seen = getattr(called, "value", {})
+    expect.that(
+        seen.get("synced") is True,
+        sent=call,
+        expected="os.fsync() of the second file, before os.replace()",
+        got="no os.fsync() before that",
+    )
+    source = seen.get("source")
+    beside = not source or os.path.realpath(str(source)) == os.path.realpath(folder)
+    expect.that(beside, sent=call, expected=f"the second file in the same folder, {folder}", got=f"it lay in {source}")
 
 
 @check("shelf/seed", points=1, source="kit rule", needs=("shelf/replace",))
@@ -64,10 +82,25 @@ def test_a_new_shelf_has_the_books_of_the_seed(module: Module, folder: Path) -> 
 
 @check("shelf/seed-once", points=1, source="kit rule", needs=("shelf/seed",))
 def test_a_shelf_is_seeded_once(module: Module, folder: Path) -> None:
-    """A second seed_catalog() changes nothing."""
-    db = seeded(module, folder)
-    expect(module.call("seed_catalog", db, write_seed(folder, [book("Another", "One", 1)]))).returns(None)
-    expect(module.call("load_books", db)).returns(numbered(BOOKS))
+    """A second seed_catalog() changes nothing, also where all books have been taken away since the first."""
+    db, another = seeded(module, folder), write_seed(folder, [book("Another", "One", 1)])
+    call = f"seed_catalog({db.name!r}, a seed of one book)"
+    expect(module.call("seed_catalog", db, another)).returns(None)
+    as_before(module, db, call, numbered(BOOKS), f"{len(BOOKS)} books, as before")
+    shown = "with transaction(db) as tables: (all books taken away)"
+    taken = module.run_extension(PROBE, "empty_shelf", "transaction", db, shown=shown, on="transaction")
+    expect(taken).returns(None)
+    expect(module.call("seed_catalog", db, another)).returns(None)
+    as_before(module, db, call, {}, "no book: all had been taken away")
+
+
+def as_before(module: Module, db: Path, call: str, wanted: dict[int, Any], expected: str) -> None:
+    """What load_books() gives after a call that should have changed nothing."""
+    called = module.call("load_books", db)
+    expect(called).returns_that(lambda got: isinstance(got, dict), "a dict of books")
+    got = getattr(called, "value", {})
+    shown = f"{len(got)} books" if len(got) != len(wanted) else "other books"
+    expect.that(same(got, wanted), sent=call, expected=expected, got=shown)
 
 
 @check("shelf/changes", points=1, source="kit rule", needs=("shelf/seed",))
@@ -84,14 +117,22 @@ def test_what_others_have_written_is_seen(module: Module, folder: Path) -> None:
 
 @check("shelf/transaction", points=1, source="kit rule", needs=("shelf/seed",))
 def test_one_transaction_at_a_time(module: Module, folder: Path) -> None:
-    """While one thread is inside transaction(), a second one waits; then it sees what the first has written."""
+    """While one thread is inside transaction(), all others wait; then they see what the first has written.
+
+    README, "The shelf": many may write at once. Who reads before another has written takes the same number again.
+    """
     db = seeded(module, folder)
     arguments = ("transaction", db, len(BOOKS) + 1, book("Between", "Two", 2))
-    called = module.run_extension(PROBE, "two_transactions", *arguments, shown="two threads: with transaction(db) ...", on="transaction")
-    expect(called).returns_that(lambda got: isinstance(got, dict), "two transactions, one after the other")
-    early, seen = (getattr(called, "value", {}).get(name) for name in ("entered", "seen"))
+    shown = "transaction(db), entered by three threads, one after the other"
+    called = module.run_extension(PROBE, "three_transactions", *arguments, shown=shown, on="transaction")
+    expect(called).returns_that(lambda got: isinstance(got, dict), "three transactions, one after the other")
+    early, seen = (getattr(called, "value", {}).get(name) for name in ("early", "seen"))
+    names = {2: "the second gets in while the first is inside", 3: "the third gets in while the second is inside"}
     expect.that(
-        early is False and seen == len(BOOKS) + 1,
-        expected=f"the second thread gets in when the first has left, and sees its book: {len(BOOKS) + 1} in all",
-        got=f"it gets in {'while the first is still inside' if early else 'afterwards'}, and sees {seen} books",
+        not early, expected="one thread inside at a time", got=names.get(int(early or 0), "two are inside at once")
+    )
+    expect.that(
+        seen == len(BOOKS) + 1,
+        expected=f"the second thread sees the book of the first: {len(BOOKS) + 1} in all",
+        got=f"it sees {seen} books",
     )

@@ -19,6 +19,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_DEPTH = 60
+# Of keys that a program chooses all may have one hash, and then each costs as much as there are. Text is safe: its
+# hash is another one in every process.
+MAX_KEYS = 1000
+MAX_DIGITS = 20_000
 SAFE_INT = 2**53
 
 
@@ -96,22 +100,27 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str, bytes))
 
 
-def decode(value: Any) -> Any:
-    """The inverse of encode(). Raises ValueError for anything that encode() does not produce."""
-    if isinstance(value, list):
-        return [decode(item) for item in value]
-    if not isinstance(value, dict):
+def decode(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """The inverse of encode(). Raises ValueError for anything that encode() does not produce.
+
+    Also for what it produces of sets and dicts of over MAX_KEYS keys that are no text.
+    """
+    if not isinstance(value, (list, dict)):
         return value
+    if depth < 0:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, list):
+        return [decode(item, depth - 1) for item in value]
     if len(value) != 1:
         raise ValueError(f"an object with {len(value)} keys")
     (tag, body), *_ = value.items()
     try:
-        return _decode_tagged(tag, body)
+        return _decode_tagged(tag, body, depth - 1)
     except (TypeError, AttributeError, ArithmeticError, KeyError) as error:
         raise ValueError(f"malformed {tag!r} value") from error
 
 
-def _decode_tagged(tag: str, body: Any) -> Any:
+def _decode_tagged(tag: str, body: Any, depth: int) -> Any:
     match tag:
         case "b":
             return body.encode("latin-1")
@@ -120,11 +129,13 @@ def _decode_tagged(tag: str, body: Any) -> Any:
         case "f":
             return float(body)
         case "t":
-            return tuple(decode(item) for item in body)
+            return tuple([decode(item, depth) for item in body])
         case "d":
-            return {decode(key): decode(item) for key, item in body}
+            _bound_keys([key for key, _ in body])
+            return {decode(key, depth): decode(item, depth) for key, item in body}
         case "s":
-            return frozenset(decode(item) for item in body)
+            _bound_keys(body)
+            return frozenset([decode(item, depth) for item in body])
         case "q":
             from fractions import Fraction
 
@@ -134,6 +145,8 @@ def _decode_tagged(tag: str, body: Any) -> Any:
         case "m":
             from decimal import Decimal
 
+            if len(body) > MAX_DIGITS:
+                raise ValueError(f"a number of over {MAX_DIGITS} digits")
             return Decimal(body)
         case "p":
             from pathlib import Path
@@ -141,6 +154,11 @@ def _decode_tagged(tag: str, body: Any) -> Any:
             return Path(body)
         case "o":
             name, attrs = body
-            return Record(str(name), {str(key): decode(item) for key, item in attrs.items()})
+            return Record(str(name), {str(key): decode(item, depth) for key, item in attrs.items()})
         case _:
             raise ValueError(f"unknown tag {tag!r}")
+
+
+def _bound_keys(keys: list[Any]) -> None:
+    if len(keys) > MAX_KEYS and sum(type(key) is not str for key in keys) > MAX_KEYS:
+        raise ValueError(f"over {MAX_KEYS} keys that are no text")

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 MAX_FRAMES = 8
 MAX_TEXT = 2000
+MAX_ANSWER = 2 << 20
 
 
 def _load(path: str, name: str) -> ModuleType:
@@ -86,7 +87,10 @@ def _find(request: dict[str, Any], module: ModuleType, extensions: dict[str, Mod
 
 def _answer(replies: BinaryIO, answer: dict[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):
-        replies.write(json.dumps(answer).encode("ascii") + b"\n")
+        line = json.dumps(answer).encode("ascii")
+        if len(line) > MAX_ANSWER:
+            line = json.dumps({"unfit": f"it is longer than {MAX_ANSWER >> 20} MiB"}).encode("ascii")
+        replies.write(line + b"\n")
         replies.flush()
 
 

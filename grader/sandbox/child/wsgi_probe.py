@@ -13,10 +13,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-MAX_BODY = 8 << 20
+MAX_BODY = 256 << 10  # the answer must fit into one line of the worker, at six characters for a byte
 MAX_CHUNKS = 10_000
 
 _applications: dict[str, Callable[..., Any]] = {}
+
+
+def of_type(value: object) -> str:
+    """ "an int", "a list", "None"."""
+    name = type(value).__name__
+    return "None" if value is None else f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 class WouldWaitForEver(BaseException):
@@ -25,6 +31,10 @@ class WouldWaitForEver(BaseException):
 
 class ProbeError(Exception):
     """What the probe's own application raises."""
+
+
+class NotAnApplicationError(Exception):
+    """What a factory returned cannot be called, or not as PEP 3333 says."""
 
 
 class Input:
@@ -47,7 +57,9 @@ class Input:
     def readline(self, size: int | None = -1) -> bytes:
         end = self._body.find(b"\n", self.taken) + 1
         wanted = end - self.taken if end > 0 else sys.maxsize
-        return self._take(wanted if size is None or size < 0 else min(size, wanted), wanted)
+        if size is not None and size >= 0:
+            wanted = min(size, wanted)
+        return self._take(wanted, wanted) if wanted else b""
 
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         return list(self)
@@ -84,19 +96,23 @@ class Server:
             self.oddities.append("start_response was called a second time without exc_info")
         if exc_info and self.sent:
             raise exc_info[1].with_traceback(exc_info[2])
-        self._note_types(status, headers)
-        pairs = [(str(name), str(value)) for name, value in headers]
+        pairs = self._pairs(status, headers)
         self.starts.append({"status": str(status), "headers": pairs, "exc_info": bool(exc_info)})
         return self.write
 
-    def _note_types(self, status: Any, headers: Any) -> None:
+    def _pairs(self, status: Any, headers: Any) -> list[tuple[str, str]]:
+        """The headers that can be read as such; what is of another type than PEP 3333 says is noted."""
+        pairs = []
         if type(status) is not str:
-            self.oddities.append(f"the status is a {type(status).__name__}, not a str")
+            self.oddities.append(f"the status is {of_type(status)}, not a str")
         if type(headers) is not list:
-            self.oddities.append(f"the headers are a {type(headers).__name__}, not a list")
+            self.oddities.append(f"the headers are {of_type(headers)}, not a list")
         for pair in headers:
             if type(pair) is not tuple or len(pair) != 2 or not all(type(item) is str for item in pair):
                 self.oddities.append(f"a header is {pair!r:.80}, not a tuple of two str")
+            if isinstance(pair, (tuple, list)) and len(pair) == 2:
+                pairs.append((str(pair[0]), str(pair[1])))
+        return pairs
 
     def write(self, data: bytes) -> None:
         self.take(data)
@@ -106,7 +122,7 @@ class Server:
         if not self.starts:
             self.oddities.append("a piece of the body came before start_response was called")
         if not isinstance(chunk, bytes):
-            self.oddities.append(f"a piece of the body is a {type(chunk).__name__}, not bytes")
+            self.oddities.append(f"a piece of the body is {of_type(chunk)}, not bytes")
             chunk = chunk.encode("utf-8", "replace") if isinstance(chunk, str) else bytes(str(chunk), "utf-8")
         if chunk:
             self.sent = True
@@ -115,10 +131,18 @@ class Server:
 
     def run(self, application: Callable[..., Any], environ: dict[str, Any], stop_after: int | None) -> None:
         """Call, iterate, close: also when something is raised, and when the client goes away after some chunks."""
-        result: Any = application(environ, self.start_response)
+        try:
+            result: Any = application(environ, self.start_response)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            raise NotAnApplicationError(f"TypeError: {error}") from error  # the call itself failed, nothing of it ran
         if isinstance(result, (str, bytes)):
-            self.oddities.append(f"the body is a {type(result).__name__}, not a list of bytes")
+            self.oddities.append(f"the body is {of_type(result)}, not a list of bytes")
             result = [result]
+        elif not (hasattr(result, "__iter__") or hasattr(result, "__getitem__")):
+            self.oddities.append(f"the body is {of_type(result)}, not an iterable of bytes")
+            result = []
         try:
             for chunk in result:
                 self.take(chunk)
@@ -160,6 +184,8 @@ def open_application(module: Any, key: str, factory: str, arguments: list[Any]) 
     """module.factory(*arguments), kept under `key`; with factory "" the callable that is named in arguments."""
     if key not in _applications:
         made = getattr(module, factory)(*arguments) if factory else getattr(module, arguments[0])
+        if not callable(made):
+            raise NotAnApplicationError(f"it returned {of_type(made)}" if factory else of_type(made))
         _applications[key] = made
     return _applications[key]
 
@@ -202,7 +228,7 @@ def request(
         **facts,
         "taken": source.taken,
         "beyond": source.beyond,
-        "errors": errors.getvalue()[-4000:],
+        "errors": errors.getvalue()[-20_000:],
     }
 
 
@@ -304,41 +330,4 @@ def wrap(module: Any, name: str, plan: dict[str, Any]) -> dict[str, Any]:
         server.run(getattr(module, name)(inner), environ, plan.get("stop_after"))
     except ProbeError as error:
         raised = type(error).__name__
-    return {**server.facts(), "raised": raised, "errors": errors.getvalue()[-4000:]}
-
-
-def two_transactions(module: Any, name: str, db: Any, number: int, book: dict[str, Any]) -> dict[str, Any]:
-    """One thread adds a book to table "books" within module.name(db); a second one tries to get in meanwhile.
-
-    Returns whether it got in too early, and how many books it saw when it was its turn.
-    """
-    import threading
-
-    from tinydb.table import Document
-
-    inside, trying, entered = threading.Event(), threading.Event(), threading.Event()
-    seen: list[int] = []
-    failures: list[BaseException] = []
-    transaction = getattr(module, name)
-
-    def second() -> None:
-        try:
-            inside.wait(3)
-            trying.set()
-            with transaction(db) as tables:
-                entered.set()
-                seen.append(len(tables.table("books")))
-        except BaseException as error:  # noqa: BLE001  (it belongs to the caller, in the other thread)
-            failures.append(error)
-
-    thread = threading.Thread(target=second, daemon=True)
-    thread.start()
-    with transaction(db) as tables:
-        inside.set()
-        trying.wait(3)
-        early = entered.wait(0.06)
-        tables.table("books").insert(Document(book, number))
-    thread.join(3)
-    if failures:
-        raise failures[0]
-    return {"entered": early, "seen": seen[0] if seen else -1}
+    return {**server.facts(), "raised": raised, "errors": errors.getvalue()[-20_000:]}

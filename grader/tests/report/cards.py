@@ -44,7 +44,7 @@ TIMEOUT = Finding(
     sent=r'"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"',
     expected="an answer",
     got="no answer within 4 s",
-    why="The target / is answered with index.html (kit rule)",
+    why="The target / is answered with index.html (README)",
     look="exercises/socket_server/http_server.py:66 answer()",
 )
 CRASH = Finding(
@@ -59,11 +59,38 @@ CRASH = Finding(
 NOT_WRITTEN = Finding(
     expected="resolve() is yours to write",
     got="not written yet",
-    why="The target / is answered with index.html (kit rule)",
+    why="The target / is answered with index.html (README)",
     look="exercises/socket_server/http_server.py:41 resolve()",
 )
 BROKEN = Finding(
     got="KeyError: 'status'", output='  File "test_static.py", line 12, in test_index\n    reply["status"]\n'
+)
+LITERALS = Finding(
+    sent=r"take_head(b'GET / HTTP/1.1\r\nHost: ' + b'a'*8170 + b'\r\nAccept: text/html\r\nX: 1\r\n\r\n')  (8231 bytes)",
+    expected=r"it returns (b'GET / HTTP/1.1\r\n', b'rest')",
+    got=r"it returned (b'GET / HTTP/1.1\n', b'rest')",
+    caret=31,
+    why="A line ends in CR LF (RFC 9112 section 2.1)",
+    look="exercises/socket_server/http_server.py:23 take_head()",
+)
+PRINTED = Finding(
+    sent=r'"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"',
+    expected="status 200",
+    got=r'"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"',
+    caret=10,
+    why="index.html stands for its folder (README)",
+    look="exercises/socket_server/http_server.py:41 resolve()",
+    frames=("http_server.py:41 in resolve",),
+    output="\n".join(
+        [
+            *(f"asked {number}" for number in range(20)),
+            "Traceback (most recent call last):",
+            '  File "http_server.py", line 41, in resolve',
+            "    boom()",
+            "NameError: name 'boom' is not defined",
+            *(f"127.0.0.1 GET / {number}" for number in range(20)),
+        ]
+    ),
 )
 HOSTILE = Finding(
     sent="parse('\x1b[2J\u202eevil\r')",
@@ -133,7 +160,7 @@ def not_started(identity: str = "socket_server", title: str = "A web server on r
 
 
 def _blocked(by: str) -> tuple[Verdict, Finding]:
-    return Verdict.BLOCKED, Finding(expected=f"{by} passes first", got=f"{by} has not passed", why="kit rule")
+    return Verdict.BLOCKED, Finding(expected=f"{by} passes first", got=f"{by} has not passed", why="README")
 
 
 BLOCKED = {name: _blocked("static/index") for name in ("static/missing", "keep-alive/twice", "keep-alive/close")}
@@ -186,7 +213,18 @@ def all_cards() -> dict[str, Scorecard]:
         }
     )
     lonely = graded(BLOCKED)
+    many = graded(
+        {
+            "head/fuzz": (failed, LITERALS),
+            "static/index": (failed, DOT_DOT),
+            "static/dot-dot": (Verdict.TIMEOUT, TIMEOUT),
+            "static/type": (Verdict.TIMEOUT, TIMEOUT),
+            **BLOCKED,
+        }
+    )
     return {
+        "many-open": scorecard(many),
+        "printed": scorecard(graded({"static/index": (failed, PRINTED)})),
         "chatty": scorecard(_chatty()),
         "half-written": scorecard(half),
         "missing-file": scorecard(replace(gone, note="exercises/socket_server/http_server.py: no such file")),

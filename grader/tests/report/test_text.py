@@ -14,9 +14,11 @@ from rich.console import Console
 
 from grader.model import Exchange, ExerciseCard, Finding, Outcome, Scorecard, Settings, Verdict
 from grader.report.finding import blocker, quoted
-from grader.report.layout import crop, literal, wrap
+from grader.report.layout import crop, literal, whole_literals, wrap
+from grader.report.others import listed
+from grader.report.printed import telling_lines
 from grader.report.safe import head_and_tail, neutral
-from grader.report.text import _listed, render
+from grader.report.text import render
 from grader.tests.report.cards import all_cards, exercise, scorecard
 from grader.tests.report.golden import FOLDER, reports
 
@@ -152,7 +154,7 @@ def test_a_chain_of_blocked_checks_names_its_beginning() -> None:
 
 def test_names_are_listed_as_a_sentence_has_them() -> None:
     for count, shown in enumerate(["", "a", "a and b", "a, b and c", "a, b, c and 1 more"]):
-        assert _listed(list("abcd"[:count])) == shown
+        assert listed(list("abcd"[:count])) == shown
 
 
 def test_what_concerns_a_whole_exercise_is_said_once() -> None:
@@ -335,3 +337,69 @@ def test_head_and_tail_say_how_much_is_missing() -> None:
     assert head_and_tail("a\nb\n", 4, 100) == ["a", "b"]
     assert head_and_tail("\n".join("abcdefgh"), 4, 100) == ["a", "b", "... 11 characters left out ...", "g", "h"]
     assert head_and_tail("x" * 50 + "y" * 50, 4, 10) == ["x" * 5, "... 90 characters left out ...", "y" * 5]
+
+
+def test_the_step_that_is_worked_on_has_its_lines_and_every_other_one_line() -> None:
+    text = show("many-open")
+    assert "✗ static: 1 failed, 2 timeout, 1 waits for static/index\n" in text
+    assert "· not run      2 checks of keep-alive wait for static/index\n" in text
+    assert "static/type" not in text
+    assert "static/type" in show("many-open", verbose=True)
+
+
+def test_steps_that_wait_for_the_same_check_share_a_line() -> None:
+    blocked = dict.fromkeys(
+        ("static/dot-dot", "static/missing", "keep-alive/twice", "keep-alive/close"), (Verdict.BLOCKED, None)
+    )
+    made = _with({"static/index": (Verdict.FAILED, None), "head/fuzz": (Verdict.FAILED, None), **blocked})
+    needy = tuple(
+        replace(each, check=replace(each.check, needs=("head/fuzz",))) if each.verdict is Verdict.BLOCKED else each
+        for each in made.outcomes
+        if each.check.id != "static/index"
+    )
+    text = render(scorecard(replace(made, outcomes=needy)), width=80, verbose=False, unicode=True).plain
+    assert "· not run      4 checks of static and keep-alive wait for head/fuzz\n" in text
+
+
+def test_a_rule_without_a_reason_that_stands_in_the_readme_has_no_line() -> None:
+    assert not re.search("^  why", show("timeout"), re.MULTILINE)
+    assert re.search(r"^  why +index.html stands for its folder \(README\)$", show("printed"), re.MULTILINE)
+
+
+def test_of_what_was_printed_the_last_traceback_is_shown() -> None:
+    text = show("printed")
+    assert "NameError: name 'boom' is not defined" in text
+    assert "│ ... 20 lines before this" in text
+    assert "│ ... 20 more lines" in text
+    assert "asked 19" not in text
+
+
+def test_without_a_traceback_the_end_is_shown() -> None:
+    assert telling_lines("\n".join("abcdef"), 3, 100) == ["... 3 lines before this", "d", "e", "f"]
+    assert telling_lines("a\nb", 3, 100) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"f(b'a\r\nb\n', 1)", "f(b'a\\r\\n'\nb'b\\n', 1)"),
+        (r"""f("it's\nso")""", 'f("it\'s\\n"\n"so")'),
+        (r"f('a\\nb')", r"f('a\\nb')"),
+        ("it isn't a literal", "it isn't a literal"),
+    ],
+)
+def test_a_literal_is_broken_into_whole_literals(text: str, shown: str) -> None:
+    assert whole_literals(text) == shown
+
+
+def test_a_value_stands_in_one_line_while_it_fits() -> None:
+    finding = Finding(sent=r"parse(b'0 /0 HTTP/1.1\n')", expected="year=1\\n3", got="x")
+    card = scorecard(_with({"static/dot-dot": (Verdict.FAILED, finding)}))
+    assert r"  sent      parse(b'0 /0 HTTP/1.1\n')" + "\n" in render(card, width=80, verbose=False, unicode=True).plain
+
+
+def test_nothing_is_cut_where_the_note_would_take_as_much_room() -> None:
+    finding = Finding(expected="x", got="\n".join("abcdefgh"))
+    card = scorecard(_with({"static/dot-dot": (Verdict.FAILED, finding)}))
+    text = render(card, width=80, verbose=False, unicode=True).plain
+    assert "-v shows all" not in text

@@ -6,6 +6,7 @@ import os
 import runpy
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,7 +130,8 @@ def test_no_script_outlives_the_server_however_many_wait(root: Path, tmp_path: P
         time.sleep(0.05)
     left = processes(script)
     for pid in left:
-        os.kill(pid, signal.SIGKILL)
+        if sys.platform != "win32":
+            os.kill(pid, signal.SIGKILL)
     assert left == []
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from grader.model import Complaint, Verdict
+from grader.sandbox.policy import child_uid
+from grader.sandbox.scratch import give_to
 from grader.sandbox.spawn import Site
 from grader.target.function import Module
 from grader.target.site import SiteTarget
@@ -53,6 +55,14 @@ def raises(environ, start_response):
 
 def leaves(environ, start_response):
     os._exit(3)
+
+def forgets(environ, start_response):
+    start_response("200 OK", [])
+
+nothing = None
+
+def of_one(environ):
+    return None
 
 def loops(environ, start_response):
     while True:
@@ -126,6 +136,7 @@ def site(tmp_path: Path) -> Site:
     folder = tmp_path / "submission"
     folder.mkdir()
     (folder / "main.py").write_text(APPS, encoding="utf-8")
+    give_to(tmp_path, child_uid())
     return Site(tmp_path, folder, "process")
 
 
@@ -168,6 +179,7 @@ def test_what_breaks_the_protocol_is_told_and_still_read(app: Open) -> None:
     for part in ("a second time", "headers are a tuple", "not a tuple of two str", "piece of the body is a str"):
         assert part in told
     assert "the body is a str" in app("bare").get("/").oddities[0]
+    assert "the body is None" in app("forgets").get("/").oddities[0]
     assert "before start_response" in app("late").get("/").oddities[0]
 
 
@@ -183,6 +195,22 @@ def test_no_answer_is_a_complaint_of_its_own_kind(app: Open) -> None:
         app("leaves").get("/")
     assert left.value.verdict is Verdict.CRASHED
     assert app("fine").get("/").status == 200
+
+
+@pytest.mark.parametrize(("kind", "got"), [("nothing", "it returned None"), ("of_one", "TypeError: of_one() takes")])
+def test_what_cannot_be_called_as_an_application_is_told_apart(app: Open, kind: str, got: str) -> None:
+    with pytest.raises(Complaint) as complaint:
+        app(kind).get("/")
+    assert complaint.value.finding.expected.startswith("make() to return an application")
+    assert complaint.value.finding.got.startswith(got)
+
+
+def test_a_factory_that_is_not_there_is_named(target: WsgiTarget, module: Module) -> None:
+    with pytest.raises(Complaint, match="no function named create"):
+        target.open("create").get("/")
+    with pytest.raises(Complaint) as complaint:
+        wrap(module, "of_one", {"status": "200 OK", "headers": [], "chunks": [], "secret": ""}, "of_one(app)")
+    assert complaint.value.finding.expected.startswith("of_one() to return an application")
 
 
 def test_an_endless_loop_is_ended(app: Open) -> None:
