@@ -69,7 +69,10 @@ def fault_list(faults: tuple[tuple[str, Any], ...]) -> list[tuple[dict[str, Any]
     pad=st.sampled_from(("", " ", "\t\n", "\u3000")),
 )
 def test_what_is_right_is_cleaned(module: Module, title: str, author: str, year: int, pad: str) -> None:
-    """validate() returns right fields without the blanks around them, the year as a number, and no errors."""
+    """validate() returns right fields without the blanks around them, the year as a number, and no errors.
+
+    README, "Adding a book": blanks around a text or a year do not count, and other fields are ignored.
+    """
     author = f"{author}." if not author.strip() else author
     wanted = book(title.strip(), author.strip(), year)
     for given in (f"{pad}{year}{pad}", year):
@@ -79,7 +82,10 @@ def test_what_is_right_is_cleaned(module: Module, title: str, author: str, year:
 
 @check("add/validate-wrong", points=1, source="kit rule", needs=("add/validate",))
 def test_what_is_wrong_has_a_message(module: Module) -> None:
-    """validate() returns a message for every wrong field, and keeps the right ones."""
+    """validate() returns a message for every wrong field, and keeps the right ones.
+
+    README, "Adding a book": every wrong field has its message at once, so that nobody has to try three times.
+    """
     for fields, wrong in fault_list((*WRONG_TEXTS, *(fault for fault in WRONG_VALUES if fault[1] != "\ud800"))):
         right = {name: MOMO[name] for name in MOMO if name not in wrong}
         expect_verdict(module.call("validate", fields), right, wrong)
@@ -96,7 +102,10 @@ def expect_added(shelf: Shelf, number: int, wanted: dict[str, Any]) -> None:
 
 @check("add/form", points=2, source="kit rule")
 def test_a_form_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
-    """A form that is right: 303 with the address of the new book in Location, and the book is there."""
+    """A form that is right: 303 with the address of the new book in Location, and the book is there.
+
+    A redirect after a form lets the browser load the new page with GET, so that a reload does not add the book twice.
+    """
     shelf = open_shelf(wsgi, folder)
     for new in (MOMO, book("\u00c0 la recherche & <i>du</i> temps+perdu", "\u6751\u4e0a", -4000)):
         reply = post_form(shelf.app, {**new, "title": f" {new['title']}\t"})
@@ -106,7 +115,10 @@ def test_a_form_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("add/json", points=1, source="kit rule")
 def test_json_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
-    """JSON that is right: 201, Location, and the book with its number as JSON; the year may be text."""
+    """JSON that is right: 201, Location, and the book with its number as JSON; the year may be text.
+
+    A program wants to know at once under which number its book is kept: in Location and in the answer itself.
+    """
     shelf = open_shelf(wsgi, folder)
     for sent in (MOMO, {**MOMO, "year": " 1973 "}, {**MOMO, "id": 1, "colour": "red"}):
         reply = post_json(shelf.app, sent)
@@ -141,7 +153,10 @@ def test_exactly_the_body_is_read(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("add/messages", points=1, source="kit rule")
 def test_every_wrong_field_has_its_message(wsgi: WsgiTarget, folder: Path) -> None:
-    """A form with wrong fields is a 422: the form again, and a message for each wrong field and for no other."""
+    """A form with wrong fields is a 422: the form again, and a message for each wrong field and for no other.
+
+    Whoever filled in a form sees everything that is wrong at once, beside the field it is about.
+    """
     shelf = open_shelf(wsgi, folder)
     for fields, wrong in fault_list(WRONG_TEXTS):
         reply = post_form(shelf.app, fields)
@@ -157,7 +172,10 @@ def test_every_wrong_field_has_its_message(wsgi: WsgiTarget, folder: Path) -> No
 
 @check("add/messages-json", points=1, source="kit rule")
 def test_programs_get_the_same_messages(wsgi: WsgiTarget, folder: Path) -> None:
-    """Wrong JSON, and a wrong form whose client prefers JSON, is a 422 with a key in "errors" per wrong field."""
+    """Wrong JSON, and a wrong form whose client prefers JSON, is a 422 with a key in "errors" per wrong field.
+
+    README, "Adding a book": a program, or a form whose client prefers JSON, gets the messages as data.
+    """
     shelf = open_shelf(wsgi, folder)
     for fields, wrong in fault_list((*WRONG_TEXTS[::3], *WRONG_VALUES)):
         reply = post_json(shelf.app, fields)
@@ -189,7 +207,10 @@ def typed_tags(page: Page, typed: str) -> set[str]:
     year=words(MARKUP + "1x"),
 )
 def test_what_was_typed_is_still_there(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: str) -> None:
-    """After an error the form still holds what was typed, escaped: no text becomes a tag or leaves its attribute."""
+    """After an error the form still holds what was typed, escaped: no text becomes a tag or leaves its attribute.
+
+    Nobody likes to type everything again because of one wrong year; and what was typed is text, never markup.
+    """
     year = f"{year}?"  # never a year
     app = reading(wsgi, folder).app
     reply = post_form(app, {"title": title, "author": author, "year": year})
@@ -207,7 +228,10 @@ def test_what_was_typed_is_still_there(wsgi: WsgiTarget, folder: Path, title: st
 @check("add/any-text", points=1, source="kit rule")
 @fuzz(share=0.3, title=TITLES | LONG, author=TITLES | LONG, year=st.integers(-4000, 2100), kind=FORM_TYPES | JSON_TYPES)
 def test_any_text_comes_back(wsgi: WsgiTarget, folder: Path, title: str, author: str, year: int, kind: str) -> None:
-    """Whatever is added, by form or as JSON, comes back character by character, and is shown escaped."""
+    """Whatever is added, by form or as JSON, comes back character by character, and is shown escaped.
+
+    README, "Adding a book": what is kept is the text without the blanks around it, character by character.
+    """
     app = adding(wsgi, folder).app
     new = book(title.strip(), author.strip(), year)
     form = "form" in kind.lower()
@@ -251,7 +275,10 @@ def test_the_form_works_in_a_browser(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("add/get-changes-nothing", points=1, source="RFC 9110 section 9.2.1")
 def test_reading_changes_nothing(wsgi: WsgiTarget, folder: Path) -> None:
-    """GET and HEAD never change anything, whatever is in their query."""
+    """GET and HEAD never change anything, whatever is in their query.
+
+    Browsers, caches and search engines send GET and HEAD without asking anybody: they must be safe.
+    """
     shelf = open_shelf(wsgi, folder)
     shelf.books[shelf.add(MOMO)] = MOMO
     query = urlencode(MOMO)

@@ -42,7 +42,10 @@ def shown(item: Book) -> tuple[str, str, str]:
 @check("books/take-page", points=1, source="kit rule")
 @fuzz(share=0.4, count=st.sampled_from((0, 1, 19, 20, 21, 40, 41, 60)) | st.integers(0, 65), page=st.integers(1, 5))
 def test_a_page_is_cut_out_of_the_list(module: Module, count: int, page: int) -> None:
-    """take_page() gives 20 books from the right place, and says which page of how many it is, and the total."""
+    """take_page() gives 20 books from the right place, and says which page of how many it is, and the total.
+
+    README, "All books": a page has 20 books, the last one what is left, and there is always a page 1.
+    """
     books = [{"id": number, **book("T", "A", number)} for number in range(1, count + 1)]
     pages = max(1, (count + PER_PAGE - 1) // PER_PAGE)
     called = module.call("take_page", books, str(page))
@@ -78,7 +81,10 @@ def figures(value: object) -> str:
 
 @check("books/page-number", points=1, source="kit rule")
 def test_a_page_must_be_a_number(module: Module) -> None:
-    """take_page() takes "" for the first page and raises HttpError 400 for anything but a whole number from 1 on."""
+    """take_page() takes "" for the first page and raises HttpError 400 for anything but a whole number from 1 on.
+
+    README, "All books": no page means the first; 0, -1, two and 1.5 are a 400.
+    """
     called = module.call("take_page", [], "")
     wanted = Record("Page", {"books": [], "page": 1, "pages": 1, "total": 0})
     expect(called).returns_that(lambda got: same(got, wanted), "Page(books=[], page=1, pages=1, total=0)")
@@ -89,7 +95,10 @@ def test_a_page_must_be_a_number(module: Module) -> None:
 @check("books/item", points=1, source="kit rule")
 @fuzz(share=0.4, title=EVIL, author=any_text(1, 8), number=st.integers(1, 9999))
 def test_a_book_in_a_list_shows_any_text(module: Module, title: str, author: str, number: int) -> None:
-    """book_html() shows title, author and year whatever is in them, and links to the book's page."""
+    """book_html() shows title, author and year whatever is in them, and links to the book's page.
+
+    README, "The pages": whatever somebody typed is escaped wherever it is shown.
+    """
     item = {"id": number, **book(title, author, 1999)}
     called = module.call("book_html", item, "/caf\u00c3\u00a9")
     expect(called).returns_that(lambda got: isinstance(got, str), "HTML as a str")
@@ -108,7 +117,10 @@ def test_a_book_in_a_list_shows_any_text(module: Module, title: str, author: str
 
 @check("books/json", points=1, source="kit rule")
 def test_the_first_page_as_json(wsgi: WsgiTarget, folder: Path) -> None:
-    """GET /books gives programs the first 20 books, lowest number first, and page, pages, per_page and total."""
+    """GET /books gives programs the first 20 books, lowest number first, and page, pages, per_page and total.
+
+    README, "All books": programs look for these keys, and the numbers in them are numbers.
+    """
     part = listing(reading(wsgi, folder).app.get_json("/books"))
     figures = {name: part[name] for name in ("page", "pages", "per_page", "total")}
     wanted = {"page": 1, "pages": 3, "per_page": PER_PAGE, "total": len(BOOKS)}
@@ -121,7 +133,10 @@ def test_the_first_page_as_json(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/pages", points=1, source="kit rule")
 def test_the_pages_together_are_the_shelf(wsgi: WsgiTarget, folder: Path) -> None:
-    """All pages together hold every book once; a blank page is the first, and of two pages the first counts."""
+    """All pages together hold every book once; a blank page is the first, and of two pages the first counts.
+
+    README, "All books": lowest number first; of a name that comes twice the first value counts; unknown names do not.
+    """
     shelf = reading(wsgi, folder)
     got = shelf.all_books()
     expect.that(got == shelf.books, expected=f"the {len(BOOKS)} books of the seed", got=f"{len(got)} books, or others")
@@ -132,7 +147,10 @@ def test_the_pages_together_are_the_shelf(wsgi: WsgiTarget, folder: Path) -> Non
 
 @check("books/no-such-page", points=1, source="kit rule")
 def test_a_page_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
-    """A page that is no number from 1 on is a 400, one beyond the last a 404, for people and for programs."""
+    """A page that is no number from 1 on is a 400, one beyond the last a 404, for people and for programs.
+
+    README, "All books": 400 says that the question is wrong, 404 that there is nothing there.
+    """
     app = reading(wsgi, folder).app
     queries = [(f"page={page}", 400) for page in ("0", "-1", "two", "1.5", "%D9%A1", "1_0")]
     for query, status in (*queries, ("page=4", 404), ("page=99999999", 404)):
@@ -150,7 +168,10 @@ def test_a_page_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/empty", points=1, source="kit rule")
 def test_an_empty_shelf_has_a_page(wsgi: WsgiTarget, folder: Path) -> None:
-    """A catalog without a seed has a page 1 without books."""
+    """A catalog without a seed has a page 1 without books.
+
+    README, "All books": there is always a page 1, be it without books.
+    """
     app = open_shelf(wsgi, folder, None).app
     part = listing(app.get_json("/books"))
     got = {name: part[name] for name in ("books", "page", "pages", "total")}
@@ -163,7 +184,10 @@ def test_an_empty_shelf_has_a_page(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/html", points=1, source="kit rule")
 def test_the_list_for_people(wsgi: WsgiTarget, folder: Path) -> None:
-    """The HTML of /books shows the same 20 books, each with a link to its page, and the total."""
+    """The HTML of /books shows the same 20 books, each with a link to its page, and the total.
+
+    README, "All books": each book is an element of class book, with title, author, year and a link to its page.
+    """
     reply = reading(wsgi, folder).app.get("/books")
     expect(reply).status(200)
     page = read_page(reply, "http://localhost/books")
@@ -179,7 +203,10 @@ def test_the_list_for_people(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/turn", points=1, source="kit rule")
 def test_pages_lead_to_each_other(wsgi: WsgiTarget, folder: Path) -> None:
-    """Links with rel="next" and rel="prev" lead through all pages and back; at the ends there is none."""
+    """Links with rel="next" and rel="prev" lead through all pages and back; at the ends there is none.
+
+    README, "All books": rel="next" and rel="prev" lead to the pages beside this one, where there are any.
+    """
     app = reading(wsgi, folder).app
     seen: list[str] = []
     address: str | None = "/books"
@@ -201,7 +228,10 @@ def test_pages_lead_to_each_other(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/book", points=1, source="kit rule")
 def test_one_book(wsgi: WsgiTarget, folder: Path) -> None:
-    """/books/N shows that book, to people and to programs."""
+    """/books/N shows that book, to people and to programs.
+
+    README, "One book": the same facts for people and for programs.
+    """
     app = reading(wsgi, folder).app
     for number in (1, 6, 7, 44):
         program = app.get_json(f"/books/{number}")
@@ -217,7 +247,10 @@ def test_one_book(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/escaped", points=1, source="kit rule")
 def test_a_book_with_markup_in_it(wsgi: WsgiTarget, folder: Path) -> None:
-    """A title such as <b>Bold</b> & "Quoted" is shown as it is, wherever it stands: list, heading and <title>."""
+    """A title such as <b>Bold</b> & "Quoted" is shown as it is, wherever it stands: list, heading and <title>.
+
+    README, "The pages": a < of a stranger is a sign on the page, never the beginning of a tag.
+    """
     app, number = reading(wsgi, folder).app, len(BOOKS)
     for path, query in (("/books", "page=3"), (f"/books/{number}", "")):
         reply = app.get(path, query)
@@ -231,7 +264,10 @@ def test_a_book_with_markup_in_it(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/missing", points=1, source="kit rule")
 def test_a_number_without_a_book(wsgi: WsgiTarget, folder: Path) -> None:
-    """The number of no book is a 404."""
+    """The number of no book is a 404.
+
+    README, "The pages": the number of no book is a 404, however long it is.
+    """
     app = reading(wsgi, folder).app
     expect(app.get("/books/1")).status(200)
     for number in (len(BOOKS) + 1, 9999, 999_999_999, 10**30, "9" * 5000):
@@ -243,7 +279,10 @@ def test_a_number_without_a_book(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("books/mounted", points=1, source="PEP 3333, URL Reconstruction")
 def test_a_mounted_list_links_to_its_own(wsgi: WsgiTarget, folder: Path) -> None:
-    """Mounted elsewhere, the links of the list and of the book begin with SCRIPT_NAME."""
+    """Mounted elsewhere, the links of the list and of the book begin with SCRIPT_NAME.
+
+    Where a server mounts the catalog below /shop, an address without /shop belongs to somebody else.
+    """
     app = reading(wsgi, folder).app
     for path, query in (("/books", "page=2"), ("/books/6", "")):
         reply = app.request(WsgiRequest(path=path, query=query, meta=(("SCRIPT_NAME", "/shop"),)))

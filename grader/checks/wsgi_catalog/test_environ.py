@@ -22,14 +22,20 @@ def native(text: str) -> str:
 @check("environ/text", points=1, source="PEP 3333, Unicode Issues")
 @fuzz(share=0.6, text=any_text())
 def test_text_comes_back_whatever_its_script(module: Module, text: str) -> None:
-    """wsgi_text() turns one character per byte into the text that was meant, in UTF-8."""
+    """wsgi_text() turns one character per byte into the text that was meant, in UTF-8.
+
+    Servers hand over each byte as one character (latin-1); what the bytes mean is for you to decode.
+    """
     expect(module.call("wsgi_text", native(text))).returns(text)
 
 
 @check("environ/text-broken", points=1, source="kit rule")
 @fuzz(share=0.4, data=st.binary(max_size=12))
 def test_bytes_that_are_no_text_are_marked(module: Module, data: bytes) -> None:
-    """Bytes that are not UTF-8 become U+FFFD, and never an exception."""
+    """Bytes that are not UTF-8 become U+FFFD, and never an exception.
+
+    Anybody can send any bytes; an address that cannot be read should be a 404, not a crash.
+    """
     expect(module.call("wsgi_text", data.decode("latin-1"))).returns(data.decode("utf-8", "replace"))
 
 
@@ -40,7 +46,10 @@ def test_bytes_that_are_no_text_are_marked(module: Module, data: bytes) -> None:
     path=any_text(max_size=10),
 )
 def test_an_address_is_ascii_and_means_the_same(module: Module, mounted: bytes, path: str) -> None:
-    """link() percent-encodes SCRIPT_NAME and path: ASCII, and decoded again the same bytes."""
+    """link() percent-encodes SCRIPT_NAME and path: ASCII, and decoded again the same bytes.
+
+    An address holds ASCII only; each byte of anything else is written as %XX.
+    """
     script_name, path = b"/" + mounted if mounted else b"", f"/{path}"
     wanted = script_name + path.encode("utf-8")
 
@@ -55,7 +64,10 @@ def test_an_address_is_ascii_and_means_the_same(module: Module, mounted: bytes, 
 @check("environ/link-query", points=1, source="kit rule", needs=("environ/link",))
 @fuzz(share=0.4, query=st.dictionaries(words(), any_text(max_size=8), max_size=3))
 def test_an_address_carries_its_query(module: Module, query: dict[str, str]) -> None:
-    """link() appends the query, encoded as forms are; without one there is no question mark."""
+    """link() appends the query, encoded as forms are; without one there is no question mark.
+
+    In a query, & = + and # have a meaning of their own: in a value they have to be encoded.
+    """
 
     def good(address: object) -> bool:
         if not isinstance(address, str):
@@ -74,7 +86,10 @@ def test_an_address_carries_its_query(module: Module, query: dict[str, str]) -> 
     raw=st.booleans(),
 )
 def test_names_and_values_come_back(module: Module, pairs: list[tuple[str, str]], raw: bool) -> None:
-    """read_query() decodes names and values, keeps blank ones, and of a name that comes twice the first counts."""
+    """read_query() decodes names and values, keeps blank ones, and of a name that comes twice the first counts.
+
+    README, "All books": + is a space, %C3%A9 is é, and of a name that comes twice the first value counts.
+    """
     safe = "\u00e9\u4e2d" if raw else ""  # some clients send UTF-8 as it is
     query = "&".join(f"{quote_plus(name, safe=safe)}={quote_plus(value, safe=safe)}" for name, value in pairs)
     wanted = dict(reversed(pairs))
@@ -86,7 +101,10 @@ def test_names_and_values_come_back(module: Module, pairs: list[tuple[str, str]]
 @check("environ/query-broken", points=1, source="kit rule", needs=("environ/query",))
 @fuzz(share=0.4, text=st.text("%=&+aF0;\xff\xc3", max_size=16))
 def test_any_query_is_a_dict(module: Module, text: str) -> None:
-    """Whatever stands in QUERY_STRING, read_query() returns a dict of texts."""
+    """Whatever stands in QUERY_STRING, read_query() returns a dict of texts.
+
+    README, "All books": bytes that are not UTF-8 become U+FFFD; a query only asks, so nothing in it is worth an error.
+    """
     expect(module.call("read_query", "title=%ff%C3%A9&flag")).returns({"title": "\ufffd\u00e9", "flag": ""})
     expect(module.call("read_query", text)).returns_that(
         lambda got: isinstance(got, dict) and all(isinstance(item, str) for pair in got.items() for item in pair),

@@ -46,21 +46,30 @@ ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW
 
 @check("hello/route", points=1, source="kit rule")
 def test_every_address_has_its_page(module: Module) -> None:
-    """find_route() names the page of each address in the table, with the number of a book."""
+    """find_route() names the page of each address in the table, with the number of a book.
+
+    README, "The pages": the table of addresses.
+    """
     for path, wanted in ROUTES:
         expect(module.call("find_route", path)).returns(wanted)
 
 
 @check("hello/no-route", points=1, source="kit rule", needs=("hello/route",))
 def test_every_other_address_has_none(module: Module) -> None:
-    """find_route() raises HttpError 404 for every other address."""
+    """find_route() raises HttpError 404 for every other address.
+
+    README, "The pages": every other path is a 404; a number is written in ASCII digits without leading zeros.
+    """
     for path in NO_PAGES:
         expect(module.call("find_route", path)).raises("HttpError", status=404)
 
 
 @check("hello/method", points=1, source="RFC 9110 section 15.5.6")
 def test_a_method_that_is_not_listed_is_refused(module: Module) -> None:
-    """check_method() returns None for a method of the route, else raises HttpError 405 with Allow."""
+    """check_method() returns None for a method of the route, else raises HttpError 405 with Allow.
+
+    405 means: this page exists, but does not answer that method; Allow says which ones it does.
+    """
     for route, (_, allowed) in METHODS.items():
         for method in ALL_METHODS:
             called = module.call("check_method", route, method)
@@ -97,7 +106,10 @@ def parse_field(module: Module, *arguments: str) -> tuple[Element, str]:
 @check("hello/field", points=1, source="kit rule")
 @fuzz(share=0.4, value=any_text() | words(MARKUP), message=any_text(1, 9))
 def test_a_field_keeps_any_value(module: Module, value: str, message: str) -> None:
-    """field_html() shows label, value and message, whatever is in them; without a message no element for it."""
+    """field_html() shows label, value and message, whatever is in them; without a message no element for it.
+
+    README, "The two forms" and "The pages": a label for each input, and whatever somebody typed is escaped.
+    """
     for text in ("", message):
         root, markup = parse_field(module, "year", "Y&ear", value, text)
         note = collapse(text)
@@ -122,7 +134,10 @@ def first_page(reply: WsgiReply) -> None:
 
 @check("hello/home", points=1, source="kit rule")
 def test_the_first_page_has_the_search_form(wsgi: WsgiTarget, folder: Path) -> None:
-    """GET / answers 200 with the form of id="search": fields for title, author and year."""
+    """GET / answers 200 with the form of id="search": fields for title, author and year.
+
+    README, "The two forms": the search form has id="search" and inputs named title, author and year.
+    """
     app = reading(wsgi, folder).app
     reply = app.get("/")
     expect(reply).status(200)
@@ -134,7 +149,10 @@ def test_the_first_page_has_the_search_form(wsgi: WsgiTarget, folder: Path) -> N
 
 @check("hello/page", points=1, source="kit rule")
 def test_a_page_begins_as_pages_do(wsgi: WsgiTarget, folder: Path) -> None:
-    """A page is text/html; charset=utf-8 with <!doctype html>, a title, a viewport, and a label for each field."""
+    """A page is text/html; charset=utf-8 with <!doctype html>, a title, a viewport, and a label for each field.
+
+    README, "The pages": without the doctype, the charset and the viewport browsers guess, and telephones show it tiny.
+    """
     reply = reading(wsgi, folder).app.get("/")
     first_page(reply)
     page = read_page(reply)
@@ -167,7 +185,10 @@ def test_the_server_is_called_as_agreed(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("hello/body-bytes", points=1, source="PEP 3333, Unicode Issues")
 def test_the_body_is_an_iterable_of_bytes(wsgi: WsgiTarget, folder: Path) -> None:
-    """The body is an iterable of bytes, never of str, and not itself one bytes."""
+    """The body is an iterable of bytes, never of str, and not itself one bytes.
+
+    A wire carries bytes: only you know which encoding you promised in Content-Type.
+    """
     app = reading(wsgi, folder).app
     for path in ("/", "/books/new"):
         reply = app.get(path)
@@ -178,7 +199,10 @@ def test_the_body_is_an_iterable_of_bytes(wsgi: WsgiTarget, folder: Path) -> Non
 
 @check("hello/head", points=1, source="RFC 9110 section 9.3.2")
 def test_head_is_get_without_the_body(wsgi: WsgiTarget, folder: Path) -> None:
-    """HEAD gets the status and headers of GET, and no body."""
+    """HEAD gets the status and headers of GET, and no body.
+
+    HEAD asks what GET would say without its body, for example whether a page is still there.
+    """
     app = reading(wsgi, folder).app
     for path, status in (("/", 200), ("/books/new", 200)):
         got, reply = app.get(path), app.head(path)
@@ -191,7 +215,10 @@ def test_head_is_get_without_the_body(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("hello/hop-by-hop", points=1, source="PEP 3333, Other HTTP Features")
 def test_the_connection_is_the_server_s(wsgi: WsgiTarget, folder: Path) -> None:
-    """No hop-by-hop header such as Connection or Transfer-Encoding is sent."""
+    """No hop-by-hop header such as Connection or Transfer-Encoding is sent.
+
+    Such headers are about one connection, and only the server knows the connection.
+    """
     app = reading(wsgi, folder).app
     for path in ("/", "/books/new"):
         reply = app.get(path)
@@ -222,7 +249,10 @@ def test_a_mounted_catalog_keeps_its_visitors(wsgi: WsgiTarget, folder: Path) ->
 
 @check("hello/server", points=1, source="kit rule")
 def test_it_serves_by_itself(site: SiteTarget, folder: Path) -> None:
-    """python main.py --host H --port N --db FILE --seed FILE prints its address and serves the catalog there."""
+    """python main.py --host H --port N --db FILE --seed FILE prints its address and serves the catalog there.
+
+    README, "How it is started": the line with the address tells whoever started it that it listens.
+    """
     running = site.start("--db", str(new_db(folder)), "--seed", str(write_seed(folder, BOOKS)))
     try:
         reply = running.get("/")

@@ -45,7 +45,10 @@ BROKEN = (
 
 @check("negotiate/examples", points=1, source="RFC 9110 section 12.5.1")
 def test_the_heavier_type_wins(module: Module) -> None:
-    """negotiate() chooses JSON where it weighs more than HTML, else HTML."""
+    """negotiate() chooses JSON where it weighs more than HTML, else HTML.
+
+    Accept lists what the client can read, each with a weight from 0 to 1; without one it is 1.
+    """
     for accept, wanted in EXAMPLES:
         expect(module.call("negotiate", accept)).returns(wanted)
 
@@ -62,7 +65,10 @@ def test_the_heavier_type_wins(module: Module) -> None:
     space=st.sampled_from(("", " ")),
 )
 def test_the_most_exact_range_counts(module: Module, weights: dict[str, int], order: object, space: str) -> None:
-    """For each type the most exact range that covers it gives the weight, in whatever order they come."""
+    """For each type the most exact range that covers it gives the weight, in whatever order they come.
+
+    text/html says more than text/*, and that more than */*; the order in the header means nothing.
+    """
     parts = [f"{name}{space};{space}q={weight / 1000:.3f}" for name, weight in weights.items()]
     order.shuffle(parts)  # type: ignore[attr-defined]
 
@@ -75,14 +81,20 @@ def test_the_most_exact_range_counts(module: Module, weights: dict[str, int], or
 
 @check("negotiate/broken", points=1, source="kit rule", needs=("negotiate/examples",))
 def test_a_weight_that_cannot_be_read_does_not_count(module: Module) -> None:
-    """A part with a weight that cannot be read is left out, and the rest still counts."""
+    """A part with a weight that cannot be read is left out, and the rest still counts.
+
+    README, "HTML or JSON": a part with a weight that cannot be read is left out.
+    """
     for accept, wanted in BROKEN:
         expect(module.call("negotiate", accept)).returns(wanted)
 
 
 @check("negotiate/not-found", points=1, source="kit rule")
 def test_an_unknown_address_is_a_404_for_people_and_programs(wsgi: WsgiTarget, folder: Path) -> None:
-    """An address without a page is a 404: a page for people, {"error": ...} for programs."""
+    """An address without a page is a 404: a page for people, {"error": ...} for programs.
+
+    README, "The pages": every other path is a 404, also /books/ and /books/07.
+    """
     app = reading(wsgi, folder).app
     for path in (*NO_PAGES, f"/{HOSTILE}"):
         reply = app.get(path)
@@ -96,7 +108,10 @@ def test_an_unknown_address_is_a_404_for_people_and_programs(wsgi: WsgiTarget, f
 
 @check("negotiate/accept", points=1, source="RFC 9110 section 12.5.1")
 def test_the_accept_header_decides(wsgi: WsgiTarget, folder: Path) -> None:
-    """An error is HTML or JSON, whichever weighs more in Accept."""
+    """An error is HTML or JSON, whichever weighs more in Accept.
+
+    A program cannot read a page, and a person no JSON: errors come in the form that was asked for.
+    """
     app = reading(wsgi, folder).app
     for accept, wanted in (*EXAMPLES, *BROKEN):
         reply = app.get("/nowhere", HTTP_ACCEPT=accept)
@@ -106,7 +121,10 @@ def test_the_accept_header_decides(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("negotiate/not-allowed", points=1, source="RFC 9110 section 15.5.6")
 def test_another_method_is_a_405_that_names_the_right_ones(wsgi: WsgiTarget, folder: Path) -> None:
-    """A method that the table does not list is a 405 with Allow."""
+    """A method that the table does not list is a 405 with Allow.
+
+    405 means: this page exists, but does not answer that method; Allow must say which ones it does.
+    """
     app = reading(wsgi, folder).app
     for path, allowed in METHODS.values():
         for method in ALL_METHODS:
@@ -122,7 +140,10 @@ def test_another_method_is_a_405_that_names_the_right_ones(wsgi: WsgiTarget, fol
 @check("negotiate/any-path", points=1, source="kit rule")
 @fuzz(share=0.4, path=any_text(max_size=8).map(str.encode) | st.binary(max_size=8), below=st.booleans())
 def test_any_path_at_all_is_answered(wsgi: WsgiTarget, folder: Path, path: bytes, below: bool) -> None:
-    """Whatever stands in PATH_INFO, text or not, the answer is a 404 without a traceback."""
+    """Whatever stands in PATH_INFO, text or not, the answer is a 404 without a traceback.
+
+    README, "The protocol": whatever is sent, no status of 500 or more and no traceback.
+    """
     whole = (b"/books/" if below else b"/") + b"_" + path
     app = reading(wsgi, folder).app
     expect(app.get("/")).status(200)

@@ -72,7 +72,10 @@ def expect_found(app: WsgiApp, wanted: list[int], **terms: str) -> None:
 
 @check("search/read-year", points=1, source="kit rule")
 def test_what_a_year_is(module: Module) -> None:
-    """read_year() reads an optional minus and one to four ASCII digits, and gives None for anything else."""
+    """read_year() reads an optional minus and one to four ASCII digits, and gives None for anything else.
+
+    README, "Search": a year is an optional - and one to four ASCII digits; int() takes more than that.
+    """
     for text, year in (("1984", 1984), ("-431", -431), ("0", 0), ("7", 7), ("0099", 99), ("9999", 9999)):
         expect(module.call("read_year", text)).returns(year)
     for text in ("", *NO_YEARS, "1984\n"):
@@ -81,7 +84,10 @@ def test_what_a_year_is(module: Module) -> None:
 
 @check("search/read", points=1, source="kit rule", needs=("search/read-year",))
 def test_conditions_are_read(module: Module) -> None:
-    """read_search() drops blanks and empty conditions; no condition, or a year that is none, is an error."""
+    """read_search() drops blanks and empty conditions; no condition, or a year that is none, is an error.
+
+    README, "Search": blanks around a condition do not count, an empty one is none, and none at all is an error.
+    """
     for query, terms in (
         ({"title": " Quij ", "author": "", "year": "1605"}, {"title": "Quij", "year": 1605}),
         ({"author": "x", "page": "2"}, {"author": "x"}),
@@ -109,7 +115,10 @@ def test_conditions_are_read(module: Module) -> None:
 def test_books_that_meet_all_conditions(
     module: Module, texts: list[tuple[str, str, int]], title: str | None, author: str | None, year: int | None
 ) -> None:
-    """search_books() keeps the books that meet every condition, in their order: str.casefold, the same number."""
+    """search_books() keeps the books that meet every condition, in their order: str.casefold, the same number.
+
+    README, "Search": a book must meet all conditions; text without regard to case, the year as a number.
+    """
     books: list[Book] = [{"id": number, **book(*text)} for number, text in enumerate(texts, 1)]
     terms: dict[str, Any] = {"title": title, "author": author, "year": year}
     terms = {name: value for name, value in terms.items() if value is not None}
@@ -119,7 +128,10 @@ def test_books_that_meet_all_conditions(
 
 @check("search/title", points=1, source="kit rule")
 def test_part_of_a_title(wsgi: WsgiTarget, folder: Path) -> None:
-    """A part of the title is enough to find a book, in any script and with any sign in it."""
+    """A part of the title is enough to find a book, in any script and with any sign in it.
+
+    README, "Search": a condition is a part of the text.
+    """
     app = reading(wsgi, folder).app
     for title in ("Quijote", "größere", "Μήδ", "三", "2666", "<b>B", "100% plus + m"):
         expect_found(app, numbers(title=title), title=title)
@@ -127,7 +139,10 @@ def test_part_of_a_title(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("search/case", points=1, source="kit rule")
 def test_upper_and_lower_case_are_alike(wsgi: WsgiTarget, folder: Path) -> None:
-    """Upper and lower case are alike, by Unicode's rules: str.casefold makes STRASSE and Straße the same."""
+    """Upper and lower case are alike, by Unicode's rules: str.casefold makes STRASSE and Straße the same.
+
+    README, "Search": str.casefold, and nothing beyond it: e does not find é.
+    """
     app = reading(wsgi, folder).app
     for title in ("QUIJOTE", "quijote", "de LA", "GRÖSSERE", "grösser", "ΜΉΔ", "straßen", "<B>BOLD"):
         expect_found(app, numbers(title=title), title=title)
@@ -138,7 +153,10 @@ def test_upper_and_lower_case_are_alike(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("search/author-year", points=1, source="kit rule")
 def test_author_and_year(wsgi: WsgiTarget, folder: Path) -> None:
-    """The author is searched like the title; the year is the same number, not a part of it."""
+    """The author is searched like the title; the year is the same number, not a part of it.
+
+    README, "Search": 16 is the year 16 and not a part of 1605; 0016 is the same year, and 0 is one too.
+    """
     app = reading(wsgi, folder).app
     for author in ("Ilse", "\u0395\u1f51\u03c1\u03b9", "O'Brien", "A=B&C", "Hand 3"):
         expect_found(app, numbers(author=author), author=author)
@@ -150,7 +168,10 @@ def test_author_and_year(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("search/all", points=1, source="kit rule")
 def test_all_conditions_together(wsgi: WsgiTarget, folder: Path) -> None:
-    """A book must meet all conditions; blanks around one do not count, an empty one is none; none found is no error."""
+    """A book must meet all conditions; blanks around one do not count, an empty one is none; none found is no error.
+
+    README, "Search": the books that meet all conditions given; none found is 200 with total 0.
+    """
     app = reading(wsgi, folder).app
     for title in ("quijote2", "grosere", "Mhdeia"):
         expect_found(app, [], title=title)
@@ -163,7 +184,10 @@ def test_all_conditions_together(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("search/no-search", points=1, source="kit rule")
 def test_a_search_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
-    """No condition at all, or a year that is none, is a 400: the page with the form and a message, or JSON with it."""
+    """No condition at all, or a year that is none, is a 400: the page with the form and a message, or JSON with it.
+
+    README, "Search": 400 says that the question is wrong, and the page how to mend it.
+    """
     app = reading(wsgi, folder).app
     faults = [("", "form"), ("title=&author=+&year=", "form"), ("colour=red", "form")]
     faults += [(urlencode({"year": year, "title": "a"}), "year") for year in NO_YEARS]
@@ -182,7 +206,10 @@ def test_a_search_that_is_none(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("search/html", points=1, source="kit rule")
 def test_what_was_asked_for_stays_in_the_form(wsgi: WsgiTarget, folder: Path) -> None:
-    """The page shows the books found, their number, and the form with the conditions still in it, escaped."""
+    """The page shows the books found, their number, and the form with the conditions still in it, escaped.
+
+    README, "Search": the form keeps the conditions, so that one word can be changed; what was typed is never markup.
+    """
     app = reading(wsgi, folder).app
     searches = [{"title": "o", "author": "O'B <\"&>", "year": ""}, {"title": "<b>B", "author": "", "year": "1939"}]
     searches += [
@@ -210,7 +237,10 @@ def test_what_was_asked_for_stays_in_the_form(wsgi: WsgiTarget, folder: Path) ->
 
 @check("search/turn", points=1, source="kit rule")
 def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> None:
-    """The links to the next and the previous page keep the conditions."""
+    """The links to the next and the previous page keep the conditions.
+
+    Page 2 of a search is page 2 of the same search, so its address holds the conditions too, encoded.
+    """
     books = [book(f"A & B {number}", "C+D \u00e9", 1000 + number % 2) for number in range(90)]
     app = open_shelf(wsgi, folder, books).app
     address: str | None = "/books/search?" + urlencode({"title": "A & B", "author": "C+D \u00e9", "year": "1001"})
@@ -237,7 +267,10 @@ def test_turning_a_page_keeps_the_conditions(wsgi: WsgiTarget, folder: Path) -> 
 def test_any_search_finds_what_it_should(
     wsgi: WsgiTarget, folder: Path, title: str, author: str, year: str, raw: bool
 ) -> None:
-    """Whatever is asked for, exactly the books that meet all conditions are found."""
+    """Whatever is asked for, exactly the books that meet all conditions are found.
+
+    README, "Search": all conditions together, str.casefold, blanks around them removed, lowest number first.
+    """
     app = reading(wsgi, folder).app
     terms = {"title": title, "author": author, "year": year}
     title, author = title.strip(), author.strip()
@@ -254,7 +287,10 @@ def test_any_search_finds_what_it_should(
     share=0.3, query=st.text("%=&+;ay0F\xff\xc3", max_size=16), field=st.sampled_from(("", "title=", "year=", "page="))
 )
 def test_any_query_at_all_is_answered(wsgi: WsgiTarget, folder: Path, query: str, field: str) -> None:
-    """Whatever stands in QUERY_STRING, or if it is missing: 200, 400 or 404, and no traceback."""
+    """Whatever stands in QUERY_STRING, or if it is missing: 200, 400 or 404, and no traceback.
+
+    README, "The protocol": whatever is sent, no status of 500 or more; QUERY_STRING may be missing.
+    """
     app = reading(wsgi, folder).app
     for path in ("/books/search", "/books"):
         expect(app.get(path, field + query)).status(200, 400, 404).body_lacks(b"Traceback")
@@ -264,7 +300,10 @@ def test_any_query_at_all_is_answered(wsgi: WsgiTarget, folder: Path, query: str
 
 @check("search/vary", points=1, source="RFC 9110 section 12.5.5")
 def test_caches_are_told(wsgi: WsgiTarget, folder: Path) -> None:
-    """/books, /books/search and /books/N say Vary: Accept, so that no cache gives a person the JSON."""
+    """/books, /books/search and /books/N say Vary: Accept, so that no cache gives a person the JSON.
+
+    A cache keeps answers by address; Vary tells it that Accept matters too.
+    """
     app = reading(wsgi, folder).app
     for path, query in (("/books", ""), ("/books/search", "year=1605"), ("/books/1", "")):
         for reply, kind in ((app.get(path, query), "text/html"), (app.get_json(path, query), JSON_TYPE)):
@@ -278,7 +317,10 @@ def test_caches_are_told(wsgi: WsgiTarget, folder: Path) -> None:
 
 @check("search/length", points=1, source="RFC 9110 section 8.6")
 def test_content_length_counts_bytes(wsgi: WsgiTarget, folder: Path) -> None:
-    """Content-Length, where it is sent, is the number of bytes of the body; for HEAD that of GET."""
+    """Content-Length, where it is sent, is the number of bytes of the body; for HEAD that of GET.
+
+    The client reads that many bytes: with too few the page is cut off, with too many it waits for ever.
+    """
     app = reading(wsgi, folder).app
     for path, query, status in (("/", "", 200), ("/books/search", "title=%E4%B8%89&year=x", 400), ("/\u4e09", "", 404)):
         got = app.get(path, query)

@@ -28,7 +28,10 @@ def numbered(books: Any) -> dict[int, dict[str, Any]]:
 
 @check("shelf/replace", points=1, source="kit rule")
 def test_a_file_gets_its_new_content(module: Module, folder: Path) -> None:
-    """replace_file() gives a file its new content, longer or shorter, or makes it; nothing else is left beside it."""
+    """replace_file() gives a file its new content, longer or shorter, or makes it; nothing else is left beside it.
+
+    The new content is complete before it takes the place of the old one, and no file is left over.
+    """
     path = folder / "whole.json"
     for data in (b"first", b"a second, longer content" * 500, b"3", b""):
         expect(module.call("replace_file", path, data)).returns(None)
@@ -73,7 +76,10 @@ def test_the_old_file_stays_as_it_was(module: Module, folder: Path) -> None:
 
 @check("shelf/seed", points=1, source="kit rule", needs=("shelf/replace",))
 def test_a_new_shelf_has_the_books_of_the_seed(module: Module, folder: Path) -> None:
-    """After seed_catalog(), load_books() gives the books of the seed, numbered from 1 in their order."""
+    """After seed_catalog(), load_books() gives the books of the seed, numbered from 1 in their order.
+
+    README, "How it is started": the first book of the seed gets the number 1, the next 2, and so on.
+    """
     expect(module.call("load_books", seeded(module, folder))).returns(numbered(BOOKS))
     empty = new_db(folder)
     expect(module.call("seed_catalog", empty, None)).returns(None)
@@ -82,7 +88,10 @@ def test_a_new_shelf_has_the_books_of_the_seed(module: Module, folder: Path) -> 
 
 @check("shelf/seed-once", points=1, source="kit rule", needs=("shelf/seed",))
 def test_a_shelf_is_seeded_once(module: Module, folder: Path) -> None:
-    """A second seed_catalog() changes nothing, also where all books have been taken away since the first."""
+    """A second seed_catalog() changes nothing, also where all books have been taken away since the first.
+
+    README, "The shelf": the seed comes once in the life of a shelf, not again when it is empty.
+    """
     db, another = seeded(module, folder), write_seed(folder, [book("Another", "One", 1)])
     call = f"seed_catalog({db.name!r}, a seed of one book)"
     expect(module.call("seed_catalog", db, another)).returns(None)
@@ -105,7 +114,10 @@ def as_before(module: Module, db: Path, call: str, wanted: dict[int, Any], expec
 
 @check("shelf/changes", points=1, source="kit rule", needs=("shelf/seed",))
 def test_what_others_have_written_is_seen(module: Module, folder: Path) -> None:
-    """load_books() sees a shelf that another process has put in the place of the first, also one of the same size."""
+    """load_books() sees a shelf that another process has put in the place of the first, also one of the same size.
+
+    README, "The shelf": what one process has written every other sees from its next request on.
+    """
     db, other = seeded(module, folder), new_db(folder)
     expect(module.call("load_books", db)).returns(numbered(BOOKS))
     swapped = (*BOOKS[:-1], {**BOOKS[-1], "title": BOOKS[-1]["title"].upper()})

@@ -52,7 +52,10 @@ def expect_shelf(shelf: Shelf) -> None:
 
 @check("store/delete", points=1, source="kit rule")
 def test_a_book_can_be_taken_away(wsgi: WsgiTarget, folder: Path) -> None:
-    """DELETE answers 204 and nothing else; the book is then a 404 everywhere, and a second DELETE too."""
+    """DELETE answers 204 and nothing else; the book is then a 404 everywhere, and a second DELETE too.
+
+    README, "One book": DELETE answers 204 and nothing else; afterwards the number is a 404.
+    """
     shelf = open_shelf(wsgi, folder, SMALL)
     reply = shelf.app.delete("/books/2")
     expect(reply).status(204).body(b"")
@@ -71,7 +74,10 @@ def deleted(shelf: Shelf, number: int) -> None:
 
 @check("store/number", points=1, source="kit rule")
 def test_a_number_is_never_given_again(wsgi: WsgiTarget, folder: Path) -> None:
-    """The number of a deleted book is never given to another one, also not after a restart."""
+    """The number of a deleted book is never given to another one, also not after a restart.
+
+    README, "The shelf": a link to book 7 never leads to another book, so a number is given once and never again.
+    """
     shelf = open_shelf(wsgi, folder, SMALL)
     given = {1, 2, 3}
     for _ in range(3):
@@ -105,7 +111,10 @@ STEP = st.one_of(
 @check("store/story", points=2, source="kit rule")
 @fuzz(share=0.3, story=st.lists(STEP, min_size=1, max_size=9))
 def test_any_story_ends_well(wsgi: WsgiTarget, folder: Path, story: list[tuple[str, Any]]) -> None:
-    """Whatever is added, deleted, asked for, refused and restarted, in any order: the catalog is what it should be."""
+    """Whatever is added, deleted, asked for, refused and restarted, in any order: the catalog is what it should be.
+
+    README, "The shelf": whatever happens in between, every book is there once, under the number that it was given.
+    """
     shelf = open_shelf(wsgi, folder, SMALL)
     given = set(shelf.books)
     for action, what in story:
@@ -220,7 +229,10 @@ def over_http(running: RunningSite, query: str) -> dict[str, Any]:
 
 @check("store/restart", points=2, source="kit rule")
 def test_a_restart_changes_nothing(site: SiteTarget, wsgi: WsgiTarget, folder: Path) -> None:
-    """After kill -9 and a new start the catalog is what it was: nothing lost, nothing seeded again."""
+    """After kill -9 and a new start the catalog is what it was: nothing lost, nothing seeded again.
+
+    README, "The shelf": what was answered with 303 or 201 is on the disk, and kill -9 leaves no time to save.
+    """
     seed, db = write_seed(folder, SMALL), new_db(folder)
     shelf = Shelf(wsgi.open("create_application", str(db), str(seed)), db, seed, dict(enumerate(SMALL, 1)))
     for name in ("first", "second"):
@@ -272,7 +284,10 @@ def test_many_writers_lose_nothing(site: SiteTarget, wsgi: WsgiTarget, folder: P
 
 @check("store/kill", points=2, source="kit rule")
 def test_kill_9_loses_nothing_that_was_promised(site: SiteTarget, wsgi: WsgiTarget, folder: Path) -> None:
-    """kill -9 in the middle of many writes loses no book that was answered with 201."""
+    """kill -9 in the middle of many writes loses no book that was answered with 201.
+
+    README, "The shelf": 201 is a promise that the book is on the disk, also when the power fails right after.
+    """
     seed, db = write_seed(folder, BOOKS * 10), new_db(folder)
     running = site.start("--db", str(db), "--seed", str(seed))
     promised: list[tuple[int, Book]] = []

@@ -82,8 +82,11 @@ def replaced(module: Any, name: str, path: Any, data: bytes) -> dict[str, Any]:
     def watch(function: str) -> Callable[..., Any]:
         def watched(*arguments: Any, **options: Any) -> Any:
             done.append(function)
-            if function in ("replace", "rename"):
-                sources.append(str(Path(arguments[0]).absolute().parent))
+            source = arguments[0] if arguments else options.get("src")
+            if function in ("replace", "rename") and isinstance(source, (str, bytes, os.PathLike)):
+                # Relative to a folder that is open, it is beside the file or the move fails.
+                given = "" if options.get("src_dir_fd") is not None else os.fsdecode(source)
+                sources.append(str(Path(given).absolute().parent) if given else "")
             return originals[function](*arguments, **options)
 
         return watched

@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_BODY = 256 << 10  # the answer must fit into one line of the worker, at six characters for a byte
 MAX_CHUNKS = 10_000
+MAX_STARTS = 50
 
 _applications: dict[str, Callable[..., Any]] = {}
 
@@ -94,10 +95,16 @@ class Server:
         self.log.append("start_response" + (" with exc_info" if exc_info else ""))
         if self.starts and not exc_info:
             self.oddities.append("start_response was called a second time without exc_info")
+        if exc_info and not (
+            isinstance(exc_info, tuple) and len(exc_info) == 3 and isinstance(exc_info[1], BaseException)
+        ):
+            self.oddities.append(f"exc_info is {exc_info!r:.80}, not what sys.exc_info() gives")
+            exc_info = (None, ValueError("exc_info without an exception"), None)
         if exc_info and self.sent:
             raise exc_info[1].with_traceback(exc_info[2])
         pairs = self._pairs(status, headers)
         self.starts.append({"status": str(status), "headers": pairs, "exc_info": bool(exc_info)})
+        del self.starts[:-MAX_STARTS]
         return self.write
 
     def _pairs(self, status: Any, headers: Any) -> list[tuple[str, str]]:
@@ -107,7 +114,9 @@ class Server:
             self.oddities.append(f"the status is {of_type(status)}, not a str")
         if type(headers) is not list:
             self.oddities.append(f"the headers are {of_type(headers)}, not a list")
-        for pair in headers:
+        if isinstance(headers, dict):
+            headers = headers.items()
+        for pair in headers if isinstance(headers, Iterable) else ():
             if type(pair) is not tuple or len(pair) != 2 or not all(type(item) is str for item in pair):
                 self.oddities.append(f"a header is {pair!r:.80}, not a tuple of two str")
             if isinstance(pair, (tuple, list)) and len(pair) == 2:
