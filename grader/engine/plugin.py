@@ -69,7 +69,9 @@ class GradePlugin:
     ) -> None:
         """`folder` is where the main file of the submission lies: tracebacks are told relative to it."""
         self._exercise, self._folder = exercise, folder
-        self._main = folder / Path(exercise.main).name
+        # Read before anything runs: later a program may have put anything into its place.
+        main = folder / Path(exercise.main).name
+        self._text = main.read_bytes() if main.is_file() else b""
         self._checks = {check.id: check for check in exercise.checks}
         self._wanted = {identity: place for place, identity in enumerate(wanted)}
         self._last = wanted[-1] if wanted else ""
@@ -106,7 +108,7 @@ class GradePlugin:
         # A call of a function is bounded in itself: what hangs on the wire takes no time from the functions.
         if not late and not (wire and self._hung_for > HANG_SECONDS):
             return
-        if not wire and only_stubs(self._main, self._exercise.step_of(check)):
+        if not wire and only_stubs(self._text, self._exercise.step_of(check)):
             raise Complaint(Finding(expected=check.claim, got="not written yet"), Verdict.NOT_STARTED)
         used = f"the {self._budget:g} s for this exercise were used up before this check"
         raise OutOfTime(used if late else f"the program has kept the grader waiting for {self._hung_for:.0f} s in all")

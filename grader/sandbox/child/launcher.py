@@ -34,6 +34,8 @@ PR_CAP_AMBIENT_RAISE = 2
 SYS_LANDLOCK_RESTRICT_SELF = 446  # the same number on every architecture
 CAP_DAC_READ_SEARCH = 2
 CAPABILITY_VERSION_3 = 0x20080522
+# Audit events whose first two arguments are a program and its arguments, or a line for the shell.
+COMMANDS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system")
 
 
 def main() -> None:
@@ -58,13 +60,16 @@ class Refusal:
     """Refuses some modules to the program, however it asks for them; Python's own code may load them.
 
     The audit event "import" covers the statement and __import__; importlib and runpy raise none, but whatever loads a
-    module runs its code, which is the event "exec".
+    module runs its code, which is the event "exec". Another interpreter has no such hook: no command may name one of
+    the modules, and nothing takes the place of the program itself. Whoever hides the name finds a way; this guards a
+    rule, it is no wall.
     """
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._modules = modules
         self._library = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  (pathlib costs 10 ms of every start)
         self._bases = {self._library + module.replace(".", os.sep): module for module in modules}
+        self._pid = os.getpid()
         self._ways = ("<frozen importlib", "<frozen runpy", self._library + "importlib", self._library + "runpy")
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
@@ -75,6 +80,14 @@ class Refusal:
             file = args[0].co_filename
             name = next((m for base, m in self._bases.items() if file.startswith((base + ".py", base + os.sep))), "")
             refused = bool(name)
+        elif event in COMMANDS:
+            if event == "os.exec" and os.getpid() == self._pid:
+                raise PermissionError("this exercise's program may start others, but not become another")
+            # A path is one word: the folder of a course may have the name of a module.
+            words = "".join(char if char.isalnum() or char in "._/\\" else " " for char in repr(args[:2])).split()
+            if name := next((word for word in words if word in self._modules), ""):
+                raise PermissionError(f"{name} is not among the modules that this exercise allows")
+            return
         else:
             return
         if refused and not self._asked_by_the_library():

@@ -120,6 +120,11 @@ def test_the_submission_runs_confined_or_not_at_all(grading: dict[str, Any]) -> 
     assert "2>&1" in script
 
 
+def test_the_examples_are_not_those_that_everybody_has_seen(grading: dict[str, Any]) -> None:
+    (script,) = [step["run"] for step in steps(grading) if step.get("id") == "grade"]
+    assert "--seed random" in script
+
+
 def test_the_result_is_kept_as_it_is(grading: dict[str, Any]) -> None:
     (upload,) = uses(grading, "actions/upload-artifact")
     assert upload["with"]["path"] == "result.json"

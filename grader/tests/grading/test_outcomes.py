@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,36 @@ def test_a_hidden_import_is_refused_when_it_happens(tmp_path: Path, spelling: st
     finding = find(card, "words/abc").finding
     assert finding is not None
     assert re.search(r"wsgiref(\.util)? is not among the modules that this exercise allows", finding.got)
+
+
+OTHERS = {
+    "in its place": (
+        "__import__('os').execv(__import__('sys').executable, ['python', '-c', 'print(1)'])",
+        "become another",
+    ),
+    "by its name": (
+        "__import__('subprocess').run([__import__('sys').executable, '-c', 'import wsg' + 'iref;print(1)'])",
+        "wsgiref is not among",
+    ),
+    "by the shell": ("__import__('os').system('python3 -c \"import wsg' + 'iref\"')", "wsgiref is not among"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no exec")
+@pytest.mark.parametrize("way", OTHERS)
+def test_another_interpreter_does_not_do_what_this_one_may_not(tmp_path: Path, way: str) -> None:
+    call, said = OTHERS[way]
+    card = grade_source(tmp_path, GOOD.replace("return text[::-1]", f"return {call} and text[::-1]"))
+    finding = find(card, "words/abc").finding
+    assert finding is not None
+    assert said in finding.got
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_a_program_may_start_others(tmp_path: Path) -> None:
+    start = "import os, subprocess, sys\nif os.fork() == 0:\n    os.execv(sys.executable, ['python', '-I', '-c', ''])\n"
+    start += "os.wait()\nsubprocess.run([sys.executable, '-I', '-c', 'import json'], check=True)\n"
+    assert grade_source(tmp_path, start + GOOD).points == 100
 
 
 @pytest.mark.parametrize("line", ["import asyncio", "import asyncio as sys", "from asyncio import Protocol"])

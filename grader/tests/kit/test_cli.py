@@ -124,6 +124,36 @@ def test_a_fault_of_the_kit_exits_with_3_and_leaves_no_score_behind(
     assert (written["status"], written["points"]) == ("broken", None)
 
 
+@pytest.mark.parametrize("place", ["grader.cli.grade", "grader.grade.JudgeRun", "grader.report.terminal.show_report"])
+def test_a_fault_that_nobody_thought_of_exits_with_3_and_is_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def surprise(*_: object, **__: object) -> None:
+        raise IndexError("nobody thought of this")
+
+    submit(tmp_path / "submission", GOOD)
+    monkeypatch.setattr(place, surprise)
+    code, out, err = run(capsys, tmp_path / "submission", "--json", tmp_path / "result.json")
+    assert (code, out) == (EXIT_BROKEN, "")
+    assert "nobody thought of this" in err and "not your program" in err
+    written = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert (written["status"], written["points"]) == ("broken", None)
+    assert "nobody thought of this" in written["fault"]
+
+
+@pytest.mark.parametrize("path", ["missing", "submission"], ids=["a wrong folder", "a course that cannot be read"])
+def test_an_earlier_result_is_gone_whatever_happens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    submit(tmp_path / "submission", GOOD)
+    (tmp_path / "result.json").write_text('{"points": 100}', encoding="utf-8")
+    if path == "submission":
+        monkeypatch.setattr(grader.cli, "load_course", lambda: 1 // 0)
+    code, _, _ = run(capsys, tmp_path / path, "--json", tmp_path / "result.json")
+    assert code == (EXIT_BROKEN if path == "submission" else EXIT_USAGE)
+    assert not (tmp_path / "result.json").exists()
+
+
 def test_the_json_result_holds_the_score_of_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     submit(tmp_path / "submission", HALF)
     run(capsys, tmp_path / "submission", "--effort", "quick", "--json", tmp_path / "result.json")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 from grader.model import UsageError
-from grader.submission import find_import, find_submission, look, read_main, untouched, warnings
+from grader.submission import find_import, find_submission, look, only_stubs, read_main, untouched, warnings
 from grader.tests.grading.specimens import GOOD, STUB, TINY, submit
 
 COURSE = (TINY,)
@@ -87,6 +88,47 @@ def test_a_file_that_is_no_python_is_a_finding(tmp_path: Path, content: bytes) -
     problem = read_main(submission, TINY).problem
     assert problem is not None
     assert problem.expected == "valid Python"
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1", "cp1252", "windows-1252", "l9", "ascii"])
+def test_a_file_may_say_that_it_is_in_a_plain_encoding(tmp_path: Path, coding: str) -> None:
+    submission = submit(tmp_path, f"# coding: {coding}\n" + GOOD)
+    assert read_main(submission, TINY).tree is not None
+
+
+@pytest.mark.parametrize("coding", ["punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf-7", "hex", "none"])
+def test_a_file_in_a_strange_encoding_is_a_finding_at_once(tmp_path: Path, coding: str) -> None:
+    """Some of them take minutes for a megabyte, which every reader of the file would have to wait for."""
+    text = f"# coding: {coding}\n#".encode() + b"x" * (1 << 19) + b"-" + b"a" * (1 << 18) + STUB.encode()
+    submission = submit(tmp_path, "")
+    (tmp_path / "tiny" / "cgi-bin" / "tiny.py").write_bytes(text)
+    assert read_main(submission, TINY).problem is not None
+    assert not only_stubs(text, TINY.steps[0])
+
+
+def test_only_stubs_are_known_by_their_text() -> None:
+    half = STUB.replace('raise NotImplementedError("step words', 'return text[::-1]  # ("step words')
+    assert [only_stubs(half.encode(), step) for step in TINY.steps] == [False, True]
+    assert [only_stubs(b"", step) for step in TINY.steps] == [False, False]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_strange_comparison_is_parsed_in_silence(tmp_path: Path) -> None:
+    assert read_main(submit(tmp_path, "x = 1 is 1\ny = '\\d'\n"), TINY).tree is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege")
+@pytest.mark.parametrize("linked", ["tiny", "tiny/cgi-bin", "tiny/cgi-bin/tiny.py"])
+@pytest.mark.parametrize("outside", [True, False], ids=["to another's", "to one's own"])
+def test_nothing_behind_a_link_is_read(tmp_path: Path, linked: str, outside: bool) -> None:
+    submission = submit(tmp_path / "mine", GOOD)
+    place = tmp_path / "mine" / linked
+    moved = (tmp_path / "other") if outside else place.with_name("moved")
+    place.rename(moved)
+    place.symlink_to(moved)
+    text = read_main(submission, TINY)
+    assert text.tree is None
+    assert text.problem is not None and text.problem.got == "a symbolic link"
 
 
 def test_a_name_that_shadows_pythons_own_is_warned_of(tmp_path: Path) -> None:
