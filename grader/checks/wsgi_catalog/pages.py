@@ -295,5 +295,14 @@ def parse(text: str) -> Element:
     return reader.root
 
 
+def shown_strays(reply: Reply, strays: list[str]) -> str:
+    """The tags that should not be there, and the place of the first in what was sent."""
+    place = reply.body.lower().find(f"<{STRAY}".encode())
+    if place < 0:
+        place = reply.body.lower().find(STRAY.encode())
+    around = reply.body[max(0, place - 60) : place + 60].decode("utf-8", "replace")
+    return f"the tags {', '.join(strays[:3])}, here: ...{around}..."
+
+
 def _unreadable(error: Exception) -> NoReturn:
     expect.fail(expected="HTML that can be read", got=f"{type(error).__name__}: {error}")

@@ -269,11 +269,20 @@ def number_of(reply: Reply, mounted: str = "") -> int:
 
 def number_somehow(reply: Reply) -> int:
     """The number of a book that was added, from Location or from the book as JSON; 303 and 201 are asked elsewhere."""
-    expect(reply).status(201, 200, 202, 301, 302, 303, 307, 308)
+    good = reply.status in (201, 200, 202, 301, 302, 303, 307, 308)
+    expect(reply).that(good, expected="status 303 after a form, 201 after JSON")
     number = _number_in(reply.headers.get("Location") or "", "")
     if number is None and media_type(reply) == JSON_TYPE:
         return int(read_book(reply)["id"])
     return number if number is not None else number_of(reply)
+
+
+def named(numbers: Sequence[int], books: Sequence[Book]) -> str:
+    """Books by their numbers, the first few with their titles: "book 2 (Momo)"; `books` are those from 1 on."""
+    titles = [f"{number} ({books[number - 1]['title']})" for number in numbers[:3] if 0 < number <= len(books)]
+    if len(titles) < len(numbers):
+        return f"the books {list(numbers)}"
+    return f"book {', '.join(titles)}" if titles else "no book"
 
 
 def expect_verdict(called: Returned | Raised, right: dict[str, Any], wrong: set[str]) -> None:

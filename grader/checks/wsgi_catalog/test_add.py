@@ -216,6 +216,7 @@ def test_what_was_typed_is_still_there(wsgi: WsgiTarget, folder: Path, title: st
     reply = post_form(app, {"title": title, "author": author, "year": year})
     page = read_page(reply)
     form = page.form("add")
+    expect(reply).that(form is not None, expected='a page with the form of id="add"')
     got = form and [form.fields.get(name, "").strip() for name in MOMO]
     wanted = [title.strip(), author.strip(), year.strip()]
     expect(reply).that(got == wanted, expected=f"the form with {wanted!r}", got=repr(got))

@@ -142,7 +142,7 @@ PAGES = (
 def test_the_referee_is_content(wsgi: WsgiTarget, folder: Path) -> None:
     """Every page passes wsgiref.validate, and calls start_response once, also where something is wrong.
 
-    wsgiref.validate, the referee of the standard library, stands between server and application and knows the agreement.
+    wsgiref.validate, the referee of the standard library, stands between server and application and knows all rules.
     """
     app = open_shelf(wsgi, folder).app
     expect(app.get("/")).status(200)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import HOSTILE, media_type, read_page
+from grader.checks.wsgi_catalog.pages import HOSTILE, media_type, read_page, shown_strays
 from grader.checks.wsgi_catalog.shelves import error_of, reading
 from grader.checks.wsgi_catalog.test_hello import ALL_METHODS, METHODS, NO_PAGES
 from grader.engine import check, expect, fuzz
@@ -100,7 +100,8 @@ def test_an_unknown_address_is_a_404_for_people_and_programs(wsgi: WsgiTarget, f
         reply = app.get(path)
         expect(reply).status(404)
         strays = read_page(reply).strays()
-        expect(reply).that(not strays, expected="the address shown escaped, or not at all", got=f"tags {strays}")
+        expected = "the address shown escaped, or not at all"
+        expect(reply).that(not strays, expected=expected, got=shown_strays(reply, strays))
         program = app.get_json(path)
         expect(program).status(404)
         error_of(program)

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus, urlencode
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import HOSTILE, collapse, media_type, read_page
+from grader.checks.wsgi_catalog.pages import HOSTILE, collapse, media_type, read_page, shown_strays
 from grader.checks.wsgi_catalog.shelves import (
     BOOKS,
     Book,
@@ -18,6 +18,7 @@ from grader.checks.wsgi_catalog.shelves import (
     follow,
     listing,
     matches,
+    named,
     open_shelf,
     reading,
 )
@@ -66,8 +67,12 @@ def numbers(**terms: Any) -> list[int]:
 
 
 def expect_found(app: WsgiApp, wanted: list[int], **terms: str) -> None:
-    got = found(app, terms)
-    expect.that(got == wanted, expected=f"the books {wanted}", got=f"the books {got}")
+    expect_numbers(found(app, terms), wanted)
+
+
+def expect_numbers(got: list[int], wanted: list[int]) -> None:
+    """Exactly these books of BOOKS, in this order."""
+    expect.that(got == wanted, expected=named(wanted, BOOKS), got=named(got, BOOKS))
 
 
 @check("search/read-year", points=1, source="kit rule")
@@ -226,7 +231,7 @@ def test_what_was_asked_for_stays_in_the_form(wsgi: WsgiTarget, folder: Path) ->
         kept = form and {name: form.fields.get(name) for name in asked}
         expect(reply).that(kept == asked, expected=f"the form with {asked!r}", got=repr(kept))
         strays = page.strays()
-        expect(reply).that(not strays, expected="no tag of what was asked for", got=f"the tags {', '.join(strays)}")
+        expect(reply).that(not strays, expected="no tag of what was asked for", got=shown_strays(reply, strays))
         if reply.status == 200:
             year = int(asked["year"]) if asked["year"] else None
             wanted = [collapse(item["title"]) for item in BOOKS if matches(item, asked["title"], asked["author"], year)]
@@ -278,8 +283,7 @@ def test_any_search_finds_what_it_should(
         expect(app.get_json("/books/search", urlencode(terms))).status(400)
         return
     wanted = numbers(title=title, author=author, year=int(year) if year else None)
-    got = found(app, terms, raw)
-    expect.that(got == wanted, expected=f"the books {wanted}", got=f"the books {got}")
+    expect_numbers(found(app, terms, raw), wanted)
 
 
 @check("search/any-query", points=1, source="kit rule")

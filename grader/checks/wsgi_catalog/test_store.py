@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from grader.checks.wsgi_catalog.shelves import (
 from grader.engine import check, expect, fuzz
 from grader.model import Complaint, Verdict
 from grader.target.site import RunningSite, SiteTarget
+from grader.target.transcript import TRANSCRIPT
 from grader.target.wsgi import JSON_TYPE, WsgiRequest, WsgiTarget
 
 AS_JSON = {"Accept": JSON_TYPE}
@@ -83,7 +85,9 @@ def test_a_number_is_never_given_again(wsgi: WsgiTarget, folder: Path) -> None:
     for _ in range(3):
         number = shelf.add(BOOKS[5])
         expect.that(
-            number not in given, expected=f"a number that is none of {sorted(given)}", got=f"the number {number}"
+            number not in given,
+            expected=f"a number other than {sorted(given)}, all given before",
+            got=f"the number {number}",
         )
         given.add(number)
         deleted(shelf, number)
@@ -94,16 +98,22 @@ def test_a_number_is_never_given_again(wsgi: WsgiTarget, folder: Path) -> None:
     total = shelf.total()
     expect.that(total == 0, expected="an empty catalog: it is not seeded again", got=f"{total} books")
     number = shelf.add(BOOKS[5])
-    expect.that(number not in given, expected=f"a number that is none of {sorted(given)}", got=f"the number {number}")
+    expect.that(
+        number not in given,
+        expected=f"a number other than {sorted(given)}, all given before",
+        got=f"the number {number}",
+    )
 
 
+LAST = "the last"
+COME_AND_GO = "come and go"
 STEP = st.one_of(
-    st.tuples(st.just("form"), st.sampled_from(BOOKS[:12])),
-    st.tuples(st.just("json"), st.sampled_from(BOOKS[:12])),
-    st.tuples(st.sampled_from(("get", "delete")), st.integers(1, 7)),
-    st.tuples(st.just("come and go"), st.sampled_from(BOOKS[:12])),
-    st.tuples(st.just("wrong"), st.sampled_from(({"title": "", "author": "b", "year": 1}, {"year": "x"}, {}))),
-    st.tuples(st.just("search"), st.sampled_from(("o", "ss", "2666", "zz"))),
+    st.tuples(st.just("add by form"), st.sampled_from(BOOKS[:12])),
+    st.tuples(st.just("add as JSON"), st.sampled_from(BOOKS[:12])),
+    st.tuples(st.sampled_from(("look at", "delete")), st.integers(1, 7)),
+    st.tuples(st.just(COME_AND_GO), st.sampled_from(BOOKS[:12])),
+    st.tuples(st.just("add wrongly"), st.sampled_from(({"title": "", "author": "b", "year": 1}, {"year": "x"}, {}))),
+    st.tuples(st.just("search for"), st.sampled_from(("o", "ss", "2666", "zz"))),
     st.tuples(st.sampled_from(("list", "restart")), st.none()),
 )
 
@@ -117,15 +127,36 @@ def test_any_story_ends_well(wsgi: WsgiTarget, folder: Path, story: list[tuple[s
     """
     shelf = open_shelf(wsgi, folder, SMALL)
     given = set(shelf.books)
+    before: list[str] = []
+    for action, what in steps_of(story):
+        try:
+            STEPS[action](shelf, given, what)
+        except Complaint as complaint:
+            finding = complaint.finding
+            sent = "; ".join([*before, finding.sent or TRANSCRIPT.last("sent")])
+            raise Complaint(replace(finding, sent=sent), complaint.verdict) from None
+        subject = what["title"] if isinstance(what, dict) and "title" in what else what
+        before.append(action if what is None else f"{action} {subject!r}")
+
+
+def steps_of(story: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """A story step by step; at its end comes a look at everything."""
     for action, what in story:
-        STEPS[action](shelf, given, what)
-    expect_shelf(shelf)
+        if action == COME_AND_GO:
+            yield from (("add as JSON", what), ("delete", LAST), ("add as JSON", what))
+        else:
+            yield action, what
+    yield "list", None
 
 
 def _add(shelf: Shelf, given: set[int], new: Book, *, form: bool) -> None:
     reply = post_form(shelf.app, new) if form else post_json(shelf.app, new)
     number = number_somehow(reply)
-    expect(reply).that(number not in given, expected=f"a number that is none of {sorted(given)}")
+    expect(reply).that(
+        number not in given,
+        expected=f"a number other than {sorted(given)}, all given before",
+        got=f"the number {number}",
+    )
     given.add(number)
     shelf.books[number] = new
 
@@ -138,17 +169,12 @@ def _get(shelf: Shelf, given: set[int], number: int) -> None:
         expect(reply).that(got == shelf.books[number], expected=repr(shelf.books[number]))
 
 
-def _delete(shelf: Shelf, given: set[int], number: int) -> None:
+def _delete(shelf: Shelf, given: set[int], which: int | str) -> None:
+    number = max(shelf.books) if isinstance(which, str) else which
     if shelf.books.pop(number, None):
         deleted(shelf, number)
     else:
         expect(shelf.app.delete(f"/books/{number}")).status(404)
-
-
-def _come_and_go(shelf: Shelf, given: set[int], new: Book) -> None:
-    _add(shelf, given, new, form=False)
-    _delete(shelf, given, max(shelf.books))
-    _add(shelf, given, new, form=False)
 
 
 def _wrong(shelf: Shelf, given: set[int], fields: Book) -> None:
@@ -166,13 +192,12 @@ def _restart(shelf: Shelf, given: set[int], nothing: None) -> None:
 
 
 STEPS: dict[str, Callable[[Shelf, set[int], Any], None]] = {
-    "form": lambda shelf, given, new: _add(shelf, given, new, form=True),
-    "json": lambda shelf, given, new: _add(shelf, given, new, form=False),
-    "get": _get,
+    "add by form": lambda shelf, given, new: _add(shelf, given, new, form=True),
+    "add as JSON": lambda shelf, given, new: _add(shelf, given, new, form=False),
+    "look at": _get,
     "delete": _delete,
-    "come and go": _come_and_go,
-    "wrong": _wrong,
-    "search": _search,
+    "add wrongly": _wrong,
+    "search for": _search,
     "list": lambda shelf, given, nothing: expect_shelf(shelf),
     "restart": _restart,
 }
