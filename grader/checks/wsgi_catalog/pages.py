@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import NoReturn
-from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import quote, quote_plus, unquote_to_bytes, urljoin, urlsplit
 
 from grader.engine import expect
 from grader.engine.expect import Reply
@@ -207,6 +207,11 @@ def path_and_query(address: str) -> tuple[bytes, str]:
     """PATH_INFO and QUERY_STRING when a browser goes to "/path?query": what is not ASCII is percent-encoded first."""
     path, _, query = address.partition("?")
     return unquote_to_bytes(path), quote(query, safe="!$%&'()*+,-./:;=?@[]_~")
+
+
+def as_in_forms(text: str, raw: bool = False) -> str:
+    """A value of a query or a form. `raw`: letters beyond ASCII stand as they are, as some clients send them."""
+    return "".join(letter if raw and letter >= "\u00a1" else quote_plus(letter) for letter in text)
 
 
 def _value(control: Element) -> str:
