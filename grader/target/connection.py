@@ -206,6 +206,11 @@ class Connection:
         """Whether the server's close has been seen already."""
         return self._ended
 
+    @property
+    def was_reset(self) -> bool:
+        """Whether the server ended in a way that can destroy its answer on the way: it left bytes of ours unread."""
+        return self._reset or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
     def abort(self) -> None:
         """Go away with a reset, as a client does that crashes."""
         with contextlib.suppress(OSError):
@@ -243,7 +248,7 @@ class Connection:
                 pass
             except OSError:  # it has closed; what it answered before may still be here to read
                 self._read_for(0.2)
-                self._ended = True
+                self._ended = self._reset = True
                 return
             left = deadline - time.monotonic()
             readable, _, _ = select.select([self._socket], [self._socket], [], max(0.0, left))

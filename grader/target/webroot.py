@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+LOGGED = b"for the log alone"  # what gone.py writes to standard error
 CANARY = b"canary 7f3a: this file lies outside the root"
 HIDDEN = b"canary 91cc: this file is hidden"
 LARGE_SIZE = 1_500_000
@@ -28,7 +29,10 @@ sys.stdout.buffer.write("\\n".join(lines).encode("utf-8", "backslashreplace"))
 """
 SCRIPTS = {
     "cgi-bin/show.py": SHOW,
-    "cgi-bin/gone.py": 'print("Status: 410 Gone\\nContent-Type: text/plain\\nX-Why: moved on\\n\\nnot here")\n',
+    "cgi-bin/gone.py": (
+        'import sys\nprint("Status: 410 Gone\\nContent-Type: text/plain\\nX-Why: moved on\\n\\nnot here", flush=True)\n'
+        'print("for the log alone", file=sys.stderr)\n'
+    ),
     "cgi-bin/moved.py": 'print("Location: http://example.org/new\\n\\n")\n',
     "cgi-bin/crash.py": 'raise SystemExit("this script always fails")\n',
     "cgi-bin/silent.py": "pass\n",

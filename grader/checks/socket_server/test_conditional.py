@@ -16,6 +16,7 @@ from grader.target.function import Module
 from grader.target.socket import SocketTarget
 from grader.target.webroot import OLD
 
+DAY = 86400  # seconds
 LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 NO_DATES = (
     "", "yesterday", "0", "784111777", "1994-11-06T08:49:37Z", "06 Nov 1994 08:49:37 GMT",
@@ -157,6 +158,8 @@ def test_what_the_client_has_is_not_sent_again(server: SocketTarget) -> None:
         f"If-None-Match: {tag}", f'If-None-Match: "other", {tag}', "If-None-Match: *",
         f"If-None-Match: W/{tag.removeprefix('W/')}",
         f"If-Modified-Since: {date_text(OLD)}", f"If-Modified-Since: {date_text(OLD + 5)}",
+        f"If-Modified-Since: {date_text(OLD + 5 * DAY)}",  # a Friday, which as text comes before a Sunday
+        "If-Modified-Since: Sunday, 09-Sep-01 01:46:40 GMT", "If-Modified-Since: Sun Sep  9 01:46:40 2001",
     )  # fmt: skip
     for question in questions:
         for method in ("GET", "HEAD"):
@@ -180,6 +183,7 @@ def test_what_the_client_does_not_have_is_sent(server: SocketTarget) -> None:
     for question in (
         'If-None-Match: "other"',
         f"If-Modified-Since: {date_text(OLD - 1)}",
+        f"If-Modified-Since: {date_text(OLD - 3 * DAY)}",  # a Thursday, which as text comes after a Sunday
         "If-Modified-Since: some day",
         f'If-None-Match: "other"\r\nIf-Modified-Since: {date_text(OLD)}',
     ):

@@ -41,6 +41,11 @@ SMUGGLED = {
     "a length with a sign": request("/notes.txt", "Content-Length: +0", method="POST", body=INNER),
     "a length in hex": request("/notes.txt", "Content-Length: 0x0", method="POST", body=INNER),
     "a length of two numbers": request("/notes.txt", "Content-Length: 0 0", method="POST", body=INNER),
+    "a length below zero": request("/notes.txt", "Content-Length: -1", method="POST", body=INNER),
+    "a length of 5000 digits": request("/notes.txt", "Content-Length: " + "9" * 5000, method="POST", body=INNER),
+    "an empty length": request("/notes.txt", "Content-Length:", method="POST", body=INNER),
+    "a zero of another script, as UTF-8": request("/notes.txt", "Content-Length: \xd9\xa0", method="POST", body=INNER),
+    "a superscript for a digit": request("/notes.txt", "Content-Length: \xb2", method="POST", body=b"hi" + INNER),
     "chunked, but not last": request("/notes.txt", "Transfer-Encoding: chunked, gzip", method="POST", body=ENDED),
     "another coding before chunked": request(
         "/notes.txt", "Transfer-Encoding: gzip, chunked", method="POST", body=ENDED
@@ -62,6 +67,9 @@ SMUGGLED = {
     ),
     "a chunk size with 0x": request(
         "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"0x3\r\nabc\r\n" + ENDED
+    ),
+    "a chunk size behind a space": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b" 3\r\nabc\r\n" + ENDED
     ),
     "a chunk size with an underscore": request(
         "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"0_3\r\nabc\r\n" + ENDED
@@ -133,7 +141,7 @@ def test_close_means_close(server: SocketTarget) -> None:
     Connection is a list of members in any case. After the answer to a request with close, nothing more is read as a
     request.
     """
-    for field in ("Connection: close", "Connection: foo, Close"):
+    for field in ("Connection: close", "Connection: foo, Close", "connection: close", "CONNECTION: CLOSE"):
         with server.connect() as client:
             expect(client.send(request("/notes.txt", field) + INNER).reply()).status(200)
             _nothing_follows(client)
@@ -290,11 +298,20 @@ def test_a_client_may_end_its_side(server: SocketTarget) -> None:
 
 @check("connections/linger", points=1, source="RFC 9112 section 9.6", needs=("serve/file",))
 def test_an_error_arrives_before_the_connection_goes(server: SocketTarget) -> None:
-    """The answer to a body that is too long arrives, although the client is still sending it.
+    """The answer to a body that is too long arrives, although the client is still sending it, and no reset.
 
     If a socket is closed with unread bytes in it, the reset can overtake the answer that explains why.
     """
     body = b"x" * 3_000_000
+    with server.connect() as client:
+        sent = body[:300_000]  # leaves in one piece, so that nothing hangs on how long the server goes on reading
+        raw = request("/notes.txt", f"Content-Length: {len(body)}", method="POST", body=sent)
+        reply = client.send(raw).reply()
+        expect_refusal(server, reply, 413)
+        if reply.closes:  # it may also go on reading to the end of the body, and stay
+            client.rest()
+            got = "a reset: the server closed with bytes of the client unread"
+            expect.that(not client.was_reset, expected="the end of the server's side, and no reset", got=got)
     for field in (f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"):
         sent = body if "Length" in field else chunked([body[:1_000_000], body[:1_000_000], body[:1_000_000]])
         with server.connect() as client:

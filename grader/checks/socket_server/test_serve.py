@@ -28,6 +28,8 @@ MALFORMED: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "a tab for a space": (b"GET\t/notes.txt HTTP/1.1\r\nHost: a\r\n\r\n", (400, 501, 505)),
     "a space in the target": (b"GET /not es.txt HTTP/1.1\r\nHost: a\r\n\r\n", (400, 404, 505)),
     "a space before the colon": (b"GET /notes.txt HTTP/1.1\r\nHost : a\r\n\r\n", (400,)),
+    # A folded line is refused, or read as a space (RFC 9112 section 5.2): this Host is wrong either way.
+    "a folded Host": (b"GET /notes.txt HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", (400,)),
     "a line without a colon": (b"GET /notes.txt HTTP/1.1\r\nHost: a\r\nno colon here\r\n\r\n", (400,)),
 }
 SMALL = 16384  # bytes: what the client of serve/large has room for
@@ -279,6 +281,8 @@ def test_host_is_demanded(server: SocketTarget) -> None:
     expect(server.exchange(request(host="a b"))).status(400)
     expect(server.exchange(request(host="user@a/b"))).status(400)
     expect(server.exchange(last("/notes.txt").replace(b"localhost", b"shop.example:81"))).status(200)
+    for name in (b"host:", b"HOST:"):
+        expect(server.exchange(last("/notes.txt").replace(b"Host:", name))).status(200)
 
 
 @check("serve/malformed", points=1, source="RFC 9112 section 3", needs=("serve/file",))
@@ -375,5 +379,5 @@ def test_hidden_files_stay_hidden(server: SocketTarget) -> None:
 
     README, "Files": names with a dot in front hold settings and secrets, like .git; they are hidden.
     """
-    for target in ("/.hidden.txt", "/.git/config", "/%2egit/config", "/docs/../.hidden.txt"):
+    for target in ("/.hidden.txt", "/.git/config", "/%2egit/config", "/docs/../.hidden.txt", "/.git", "/.git/"):
         expect(get(server, target)).status(404, 403).body_lacks(HIDDEN)
