@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import os
 import random
 import sys
 from pathlib import Path
 
-from grader.arguments import not_negative, positive
+from grader.arguments import Parser, not_negative, positive
 from grader.course import Selection, load_course, select
 from grader.grade import default_jobs, grade
 from grader.model import Exercise, KitError, Scorecard, Settings, UsageError
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _run_verb(arguments[0], arguments[1:])
         return _grade(arguments)
     except UsageError as error:
-        _complain(f"{error}\nSee python -m grader --help")
+        _complain(str(error))
         return EXIT_USAGE
     except KitError as error:
         _complain(f"The grader itself has a problem, not your program:\n{error}\nPlease tell the course staff.")
@@ -77,14 +78,14 @@ def _complain(text: str) -> None:
 def _run_verb(name: str, arguments: list[str]) -> int:
     module_name, purpose = VERBS[name]
     module = importlib.import_module(module_name)
-    parser = argparse.ArgumentParser(prog=f"python -m grader {name}", description=purpose)
+    parser = Parser(prog=f"python -m grader {name}", description=purpose)
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(arguments)))
+    return int(module.run(parser.read(arguments)))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     verbs = "\n".join(f"  python -m grader {name:8}{purpose}" for name, (_, purpose) in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m grader",
         description="Grade a folder of exercises.",
         epilog=f"other commands:\n{verbs}\n\nexit codes: 0 full marks (or --min-score reached), 1 below, 2 usage, "
@@ -120,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _grade(arguments: list[str]) -> int:
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     if options.json and options.path is not None and not options.list:
         from grader.report import result
 
@@ -152,9 +153,20 @@ def _is_exercise(name: str, course: tuple[Exercise, ...]) -> bool:
     return name.partition("/")[0] in {exercise.id for exercise in course} or not Path(name).is_dir()
 
 
+def _expect_folder(name: str, course: tuple[Exercise, ...]) -> None:
+    """Raises UsageError where a command or an exercise stands in the place of the folder."""
+    if Path(name).exists():
+        return
+    if name.partition("/")[0] in {exercise.id for exercise in course}:
+        raise UsageError(f"the folder comes first: python -m grader exercises {name}")
+    if close := difflib.get_close_matches(name, [*VERBS, "exercises", "solutions"], n=1, cutoff=0.7):
+        raise UsageError(f'there is no folder and no command "{name}". Did you mean "{close[0]}"?')
+
+
 def _grade_and_show(
     options: argparse.Namespace, course: tuple[Exercise, ...]
 ) -> tuple[Scorecard, tuple[Selection, ...]]:
+    _expect_folder(options.path, course)
     submission = find_submission(Path(options.path), course)
     selections = select(course, options.names)
     settings = Settings(

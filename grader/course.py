@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.model import Check, Exercise, KitError, Step, UsageError
+from grader.names import find_check, find_exercise, find_step
 
 CHECKS = Path(__file__).parent / "checks"
 
@@ -171,12 +172,8 @@ def select(course: tuple[Exercise, ...], names: list[str]) -> tuple[Selection, .
     if not names:
         return tuple(Selection(exercise, exercise.checks) for exercise in course)
     wanted = [name.strip("/").split("/") for name in names]
-    everything = [check.path for exercise in course for check in exercise.checks]
-    known = sorted({"/".join(path.split("/")[:depth]) for path in everything for depth in (1, 2, 3)})
     for parts in wanted:
-        name = "/".join(parts)
-        if name not in known:
-            raise UsageError(f'nothing is called "{name}".{_did_you_mean(name, known)} See --list.')
+        _expect_known(course, parts)
     return tuple(
         Selection(exercise, chosen)
         for exercise in course
@@ -187,3 +184,17 @@ def select(course: tuple[Exercise, ...], names: list[str]) -> tuple[Selection, .
 def _is_named(check: Check, wanted: list[list[str]]) -> bool:
     parts = check.path.split("/")
     return any(parts[: len(name)] == name for name in wanted)
+
+
+def _expect_known(course: tuple[Exercise, ...], parts: list[str]) -> None:
+    """Raises UsageError with the nearest name where an exercise, a step or a check is called otherwise."""
+    name = "/".join(parts)
+    match len(parts):
+        case 1:
+            find_exercise(course, name)
+        case 2:
+            find_step(course, name)
+        case 3:
+            find_check(course, name)
+        case _:
+            raise UsageError(f'"{name}" has too many parts; a check is called EXERCISE/STEP/CHECK')

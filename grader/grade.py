@@ -212,7 +212,10 @@ def _complete(submission: Submission, selection: Selection, tree: ast.Module | N
         file, _, function = finding.frames[-1].partition(" in ")
         folder = exercise.main.rpartition("/")[0]
         where = submission.shown_path(exercise, f"{folder}/{file}" if folder else file)
-        return replace(outcome, finding=replace(finding, look=f"{where} {function}()" if function else where))
+        named = function and not function.startswith("<")  # "<module>" is the top level, "<lambda>" has no name
+        return replace(outcome, finding=replace(finding, look=f"{where} {function}()" if named else where))
+    if finding.unloaded:
+        return replace(outcome, finding=replace(finding, look=submission.shown_path(exercise, exercise.main)))
     place = look(submission, exercise, exercise.step_of(outcome.check), tree, finding.sent.partition("(")[0])
     return replace(outcome, finding=replace(finding, look=place))
 

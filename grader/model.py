@@ -118,7 +118,8 @@ class Finding:
 
     `caret` is an offset into `got`. `frames` are the student's own stack frames, outermost first, as
     "cgi_calc.py:41 in parse_query". `output` is the tail of what the program printed where a person looks. `absent`
-    names a function that the program does not have, or has for something else: it cannot be called so.
+    names a function that the program does not have, or has for something else: it cannot be called so. `unloaded` says
+    that the main file could not even be imported.
     """
 
     sent: str = ""
@@ -130,6 +131,7 @@ class Finding:
     frames: tuple[str, ...] = ()
     output: str = ""
     absent: str = ""
+    unloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,18 @@ class ExerciseCard:
         unpassed = [outcome for outcome in self.outcomes if outcome.verdict is not Verdict.PASSED]
         ready = [outcome for outcome in unpassed if outcome.verdict is not Verdict.BLOCKED]
         return next(iter(ready or unpassed), None)
+
+    @property
+    def cause(self) -> Outcome | None:
+        """The outcome that tells everything where nothing has passed, and for one reason: then it is said once."""
+        if any(outcome.verdict is Verdict.PASSED for outcome in self.outcomes):
+            return None
+        unloaded = (outcome for outcome in self.outcomes if outcome.finding and outcome.finding.unloaded)
+        if found := next(unloaded, None):
+            return found
+        first, *others = self.outcomes or (None,)
+        alike = all(first and (each.finding, each.verdict) == (first.finding, first.verdict) for each in others)
+        return first if self.note and alike else None
 
 
 @dataclass(frozen=True, slots=True)

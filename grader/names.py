@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from grader.model import Check, Exercise, Step, UsageError
@@ -39,6 +39,17 @@ def pick(name: str, known: Mapping[str, Named], kind: str) -> Named:
     """The one that is called so. Raises UsageError with the nearest name, or with all of them."""
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    instead = f'Did you mean "{close[0]}"?' if close else f"There are: {', '.join(known) or 'none'}."
-    raise UsageError(f'no {kind} is called "{name}". {instead}')
+    raise UsageError(f'no {kind} is called "{name}". {nearest(name, known)}')
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'Did you mean "cgi_calculator/query"?', or, where nothing is like it, all names there are."""
+    names = list(known)
+    # Of paths only the last part is compared: what they have in common says nothing.
+    parts: dict[str, str] = {}
+    for each in names:
+        parts.setdefault(each.rpartition("/")[2], each)
+    last = name.rpartition("/")[2]
+    begun = [part for part in parts if len(last) > 1 and part.startswith(last)]
+    close = begun or difflib.get_close_matches(last, parts, n=1)
+    return f'Did you mean "{parts[close[0]]}"?' if close else f"There are: {', '.join(names) or 'none'}."

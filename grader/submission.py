@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ast
 import codecs
+import contextlib
 import io
 import sys
 import tokenize
 import warnings as warnings_module
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from grader.model import Exercise, Finding, Step, UsageError
 
 IGNORED = ("__MACOSX",)
 MAX_MAIN = 1 << 20
+MOST_NAMED = 6  # folders or files in a message
 ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252")  # as codecs call them
 
 
@@ -39,6 +42,9 @@ def find_submission(path: Path, course: tuple[Exercise, ...]) -> Submission:
     Raises UsageError that says what was expected and what was found.
     """
     shown = path.as_posix()
+    if exercise := _inside(path, course):
+        folder, below = exercise
+        raise UsageError(f"{shown} lies in one exercise; name the folder around it: python -m grader {folder} {below}")
     if not path.is_dir():
         there = "is a file" if path.exists() else "does not exist"
         raise UsageError(f"{shown} {there}; expected a folder with {_names(course)} in it")
@@ -50,11 +56,32 @@ def find_submission(path: Path, course: tuple[Exercise, ...]) -> Submission:
             inner = holding[0].relative_to(path).as_posix()
             return Submission(holding[0].resolve(), shown if inner == "." else f"{shown.rstrip('/')}/{inner}")
         if len(holding) > 1:
-            found = ", ".join(folder.as_posix() for folder in holding)
-            raise UsageError(f"{shown}: more than one folder holds exercises: {found}; name one of them")
+            found = ", ".join(folder.as_posix() for folder in holding[:MOST_NAMED])
+            more = f" and {len(holding) - MOST_NAMED} more" if len(holding) > MOST_NAMED else ""
+            raise UsageError(f"{shown}: more than one folder holds exercises: {found}{more}; name one of them")
         level = [folder / name for folder in level for name in sorted(_subfolders(folder))]
-    found = ", ".join(sorted(item.name for item in path.iterdir())[:8]) or "an empty folder"
-    raise UsageError(f"{shown}: expected a folder with {_names(course)} in it, found {found}")
+    raise UsageError(f"{shown}: expected a folder with {_names(course)} in it, found {_content(path)}")
+
+
+def _inside(path: Path, course: tuple[Exercise, ...]) -> tuple[str, str] | None:
+    """Where the path is the folder of an exercise, or lies in one: (the folder around that, the exercise)."""
+    wanted = {exercise.id: exercise for exercise in course}
+    if not path.exists() or (path.is_dir() and wanted.keys() & _subfolders(path)):
+        return None
+    for at in (path, *path.parents):
+        exercise = wanted.get(at.name)
+        if exercise is not None and (at / exercise.main).is_file():
+            return at.parent.as_posix(), exercise.id
+    return None
+
+
+def _content(folder: Path) -> str:
+    try:
+        names = sorted(item.name for item in folder.iterdir())
+    except OSError as error:
+        return f"a folder that cannot be read ({error.strerror})"
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return (", ".join(names[:MOST_NAMED]) or "an empty folder") + more
 
 
 def _names(course: tuple[Exercise, ...]) -> str:
@@ -62,9 +89,13 @@ def _names(course: tuple[Exercise, ...]) -> str:
 
 
 def _subfolders(folder: Path) -> set[str]:
+    try:
+        found = list(folder.iterdir())
+    except OSError:  # not ours to read
+        return set()
     return {
         item.name
-        for item in folder.iterdir()
+        for item in found
         if item.is_dir() and not item.is_symlink() and not item.name.startswith(".") and item.name not in IGNORED
     }
 
@@ -84,7 +115,7 @@ def read_main(submission: Submission, exercise: Exercise) -> Text:
     shown = submission.shown_path(exercise, exercise.main)
     linked = _linked(path, submission.folder(exercise))
     if linked or not path.is_file():
-        what = "a symbolic link" if linked else "no such file"
+        what = "a symbolic link" if linked else f"no such file{_others(submission.folder(exercise))}"
         return Text(None, Finding(expected=f"the file {shown}", got=what, look=shown), missing=True)
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_MAIN else None
@@ -93,7 +124,19 @@ def read_main(submission: Submission, exercise: Exercise) -> Text:
     if data is None:
         got = f"{path.stat().st_size} bytes"
         return Text(None, Finding(expected=f"at most {MAX_MAIN >> 20} MiB of Python", got=got, look=shown))
-    return _parse(data, shown)
+    text = _parse(data, shown)
+    if text.tree is not None and all(isinstance(node, ast.Expr) for node in text.tree.body):
+        return Text(None, Finding(expected=f"the file {shown}", got="there is no code in it", look=shown), missing=True)
+    return text
+
+
+def _others(folder: Path) -> str:
+    """Which Python files there are instead: one of them may only have the wrong name."""
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = [path.relative_to(folder).as_posix() for path in islice(folder.rglob("*.py"), 100)]
+    found = sorted(name for name in names if "__pycache__" not in name)
+    return f"; there is {', '.join(found[:MOST_NAMED])}" if found else ""
 
 
 def _linked(path: Path, folder: Path) -> bool:
@@ -102,6 +145,12 @@ def _linked(path: Path, folder: Path) -> bool:
 
 
 def _parse(data: bytes, shown: str) -> Text:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _unreadable(
+            data, 0, "a file in UTF-8", "a file in UTF-16; save it as UTF-8 (encoding, in your editor)", shown
+        )
+    if b"\0" in data:
+        return _unreadable(data, data.index(0), "text", "a zero byte, which no text has", shown)
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         # Some codecs take minutes for a megabyte, and this runs in the grader itself.
@@ -116,8 +165,16 @@ def _parse(data: bytes, shown: str) -> Text:
         got = f"{type(error).__name__}: {error.msg}" + (f"\n{line}" if line.strip() else "")
         caret = got.index("\n") + error.offset if "\n" in got and error.offset else None
         return Text(None, Finding(expected="valid Python", got=got, caret=caret, look=f"{shown}:{error.lineno or 1}"))
+    except UnicodeDecodeError as error:
+        return _unreadable(data, error.start, "a file in UTF-8", f"the byte 0x{data[error.start]:02x}", shown)
     except (ValueError, RecursionError, MemoryError) as error:
         return Text(None, Finding(expected="valid Python", got=f"{type(error).__name__}: {error}", look=f"{shown}:1"))
+
+
+def _unreadable(data: bytes, at: int, expected: str, got: str, shown: str) -> Text:
+    """What is wrong with the byte at this offset, and in which line it stands."""
+    line = data.count(b"\n", 0, at) + 1
+    return Text(None, Finding(expected=expected, got=got, look=f"{shown}:{line}"))
 
 
 def functions(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -42,7 +42,8 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         kwargs = {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
         return _dotted(node.func), args, kwargs
     except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
-        raise UsageError(f"--call takes one call with plain values, such as 'parse_query(\"a=1\")': {error}") from error
+        why = error.msg if isinstance(error, SyntaxError) else error
+        raise UsageError(f"--call takes one call with plain values, such as 'parse_query(\"a=1\")': {why}") from error
 
 
 def _dotted(node: ast.expr) -> str:
@@ -70,7 +71,10 @@ def _value(node: ast.expr) -> Any:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id=name)) if name in NAMES:
             return -NAMES[name]
         case _:
-            return ast.literal_eval(node)
+            try:
+                return ast.literal_eval(node)
+            except ValueError:
+                raise ValueError(f"{ast.unparse(node)} is no plain value") from None
 
 
 def parse_bytes(text: str) -> bytes:

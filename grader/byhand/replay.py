@@ -64,6 +64,11 @@ def run(options: argparse.Namespace) -> int:
     if options.body is not None and options.send is None:
         raise UsageError("--body goes with --send")
     if options.call is None and options.send is None:
+        if options.name.strip("/").count("/") < 1:
+            find_exercise(course, options.name)
+            raise UsageError(
+                f"name the check as reports do, {options.name.strip('/')}/STEP/CHECK, or add --call or --send"
+            )
         check = find_check(course, options.name)
         settings = Settings(effort=options.effort, seed=options.seed, jobs=1)
         selection = Selection(find_exercise(course, options.name), (check,))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from grader.arguments import port
 from grader.byhand.gateway import Gateway
 from grader.byhand.program import WEBROOT, Program
 from grader.byhand.relay import LOOPBACK, Connect, Relay, listen
@@ -25,7 +26,7 @@ LOOK_SECONDS = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", help="the folder to run from: exercises, solutions, or one of that shape")
     parser.add_argument("exercise", help="for example cgi_calculator")
-    parser.add_argument("--port", type=int, metavar="N", help="listen there (default: a free port from 8000 up)")
+    parser.add_argument("--port", type=port, metavar="N", help="listen there (default: a free port from 8000 up)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -101,7 +101,7 @@ def put_common_finding(page: Page, outcome: Outcome, case: Case) -> None:
     finding = outcome.finding or Finding()
     number = len(case.card.outcomes)
     page.put((f"{page.marks.failed} {_word(page, outcome.verdict)}", STYLES[outcome.verdict]))
-    page.prose(f"None of the {number} checks can be run before this is mended.", "bold", indent=INDENT)
+    page.prose(f"None of the {number} checks can be run before this is fixed.", "bold", indent=INDENT)
     _put_evidence(page, finding, case)
     if finding.why:
         _row_of_words(page, "why", finding.why)

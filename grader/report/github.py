@@ -22,7 +22,7 @@ from grader.report.finding import NAMES, Case, put_common_finding, put_finding
 from grader.report.layout import UNICODE, Page
 from grader.report.markdown import code, plain, table
 from grader.report.safe import neutral
-from grader.report.text import have_one_cause, is_untouched
+from grader.report.text import is_untouched
 
 WIDTH = 100
 # GitHub drops a step's summary that is larger than 1 MiB, and all but 10 annotations of a kind, without a word.
@@ -111,6 +111,7 @@ def annotation_lines(card: Scorecard, within: str = "") -> list[str]:
 
 
 def _annotation(card: Scorecard, each: ExerciseCard, outcome: Outcome, within: str) -> str:
+    outcome = each.cause or outcome
     finding = outcome.finding or Finding()
     title = f"{each.exercise.id}: {each.points} of {each.max_points} points"
     place = _place(card, each, finding.look, within)
@@ -119,8 +120,8 @@ def _annotation(card: Scorecard, each: ExerciseCard, outcome: Outcome, within: s
         # Not begun is no mistake: the same place, in a quieter colour.
         return command("notice", f"Not started. Begin with {first.id}: {first.title}", **place, title=title)
     lines = [f"{outcome.check.id}: {outcome.check.claim}"]
-    if have_one_cause(each):
-        lines = [f"None of the {len(each.outcomes)} checks can be run before this is mended."]
+    if each.cause is not None:
+        lines = [f"None of the {len(each.outcomes)} checks can be run before this is fixed."]
     if card.settings.feedback == "full" and outcome.verdict in (Verdict.FAILED, Verdict.TIMEOUT, Verdict.CRASHED):
         shown = (("sent", finding.sent), ("expected", finding.expected), ("got", finding.got))
         lines += [f"{label}: {_short(text)}" for label, text in shown if text]
@@ -198,7 +199,7 @@ def _exercise(card: Scorecard, each: ExerciseCard) -> str:
     ]
     parts = [heading, table(["step", "", "points", "checks"], rows)]
     if (opened := each.next_open) is not None:
-        if not have_one_cause(each):
+        if each.cause is None:
             parts.append(f"**Next: {plain(opened.check.path)}**")
         parts.append(code(_finding(card, each, opened)))
     return "\n\n".join(parts)
@@ -222,8 +223,8 @@ def _finding(card: Scorecard, each: ExerciseCard, outcome: Outcome) -> str:
     """The open check as the terminal shows it: sent, expected, got, why, look, hint, replay."""
     page = Page(WIDTH, UNICODE)
     case = Case(card.submission, card.settings, each, verbose=False, scored=True)
-    if have_one_cause(each):
-        put_common_finding(page, outcome, case)
+    if each.cause is not None:
+        put_common_finding(page, each.cause, case)
     else:
         put_finding(page, outcome, case)
     return page.text.plain

@@ -120,11 +120,14 @@ def remove_stale(path: Path) -> None:
         raise UsageError(f"--json {path}: is a folder; expected the name of a file")
     if not path.parent.is_dir():
         raise UsageError(f"--json {path}: there is no folder {path.parent}")
-    if path.is_file():
-        try:
-            path.resolve().unlink()
-        except OSError as error:
-            raise UsageError(f"--json {path}: the earlier file cannot be removed ({error.strerror})") from error
+    if path.exists() and not path.is_file():
+        return  # a pipe or a terminal
+    try:
+        path.resolve().unlink(missing_ok=True)
+        path.resolve().touch()
+        path.resolve().unlink()
+    except OSError as error:
+        raise UsageError(f"--json {path}: no file can be written there ({error.strerror})") from error
 
 
 def write(path: Path, card: Scorecard) -> None:

@@ -72,8 +72,8 @@ def _put_exercise(page: Page, case: Case) -> None:
         _put_beginning(page, case)
         return
     unpassed = [outcome for outcome in card.outcomes if outcome.verdict is not Verdict.PASSED]
-    if unpassed and have_one_cause(card):
-        put_common_finding(page, unpassed[0], case)
+    if (cause := card.cause) is not None:
+        put_common_finding(page, cause, case)
         return
     if card.note:
         page.prose(card.note[:600], "yellow")
@@ -94,27 +94,22 @@ def _put_exercise(page: Page, case: Case) -> None:
         put_finding(page, outcome, case)
 
 
-def have_one_cause(card: ExerciseCard) -> bool:
-    """Whether nothing was run for one reason: then it is said once."""
-    first = card.outcomes[0]
-    return bool(card.note) and all(
-        outcome.finding == first.finding and outcome.verdict is first.verdict for outcome in card.outcomes
-    )
-
-
 def _put_beginning(page: Page, case: Case) -> None:
     """An untouched exercise: where to begin, and nothing else."""
     card = case.card
     first = card.outcomes[0]
     step = card.exercise.step_of(first.check)
     steps = {outcome.check.step for outcome in card.outcomes}
+    if card.note:
+        _put_pair(page, "", "There is nothing to grade. This comes first:")
+        _put_pair(page, "missing", card.note[:600])
+        _put_pair(page, "read", f"{case.submission.rstrip('/')}/{card.exercise.id}/README.md")
+        return
     _put_pair(
         page, "", f"Not started. It has {len(steps)} step{'s' * (len(steps) > 1)}; the first is the place to begin:"
     )
     _put_pair(page, "step", f"{step.id}: {step.title}")
-    if card.note:
-        _put_pair(page, "missing", card.note[:600])
-    elif first.finding and first.finding.look:
+    if first.finding and first.finding.look:
         _put_pair(page, "write", first.finding.look)
     _put_pair(page, "read", f"{case.submission.rstrip('/')}/{card.exercise.id}/README.md")
     if step.hints:

@@ -54,9 +54,10 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """No answer within `seconds`; the worker has been ended."""
+    """No answer within `seconds`; the worker has been ended. `output` is what it printed last."""
 
     seconds: float
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Worker:
         try:
             line = self._lines.next(deadline)
         except TimeoutError:
-            return Hung(seconds)
+            return Hung(seconds, self.output)
         if line is None:
             return self._died()
         try:

@@ -13,6 +13,11 @@ from grader.sandbox.worker import Answer, Died, Hung, Missing, Raised, Returned,
 from grader.target.transcript import TRANSCRIPT, show_call, show_value
 
 CALL_SECONDS = 4.0
+LOADS = "a file that loads: at its top level nothing fails, waits or ends the program"
+WHY_LOAD = (
+    "The checks import the file and call its functions one by one; "
+    'what only a start needs stands below `if __name__ == "__main__":`'
+)
 SECONDS_AFTER_A_HANG = 1.0
 
 Called = Returned | Raised
@@ -35,6 +40,7 @@ class Module:
 
         Raises Complaint when there is no answer: a hang, a dead process, a missing function, an untouched stub.
         """
+        self._load()
         TRANSCRIPT.sent(show_call(name, args, kwargs))
         request = {
             "call": name,
@@ -48,9 +54,29 @@ class Module:
 
         `on` names the submission's function that it works on; without that one there is no answer (Complaint).
         """
+        self._load()
         TRANSCRIPT.sent(shown)
         request = {"extension": path, "function": function, "call": on, "args": [plain.encode(item) for item in args]}
         return self._finish(on or function, self._worker.call(request, self._seconds(function)))
+
+    def _load(self) -> None:
+        """Raise Complaint where the file cannot be imported."""
+        match self._worker.start():
+            case Raised() as raised:
+                raise_if_stub(raised.type, raised.message)
+                got = f"{raised.type}: {raised.message}".rstrip(": ") + ", raised while it was loaded"
+                finding = Finding("", LOADS, got, why=WHY_LOAD, frames=raised.frames, unloaded=True)
+                raise Complaint(finding, Verdict.CRASHED)
+            case Hung(seconds, output):
+                got = f"after {seconds:g} s it was still being loaded"
+                finding = Finding("", LOADS, got, why=WHY_LOAD, output=output, unloaded=True)
+                raise Complaint(finding, Verdict.TIMEOUT)
+            case Died(how, output):
+                got = f"{how}, while it was loaded"
+                finding = Finding("", LOADS, got, why=WHY_LOAD, output=output, unloaded=True)
+                raise Complaint(finding, Verdict.CRASHED)
+            case _:
+                pass
 
     def _seconds(self, name: str) -> float:
         # The first hang is given time for a busy machine; once a function has hung, its other checks answer soon.
@@ -80,11 +106,11 @@ class Module:
                 raise Complaint(
                     Finding(expected=f"a function named {name}", got=f"no function named {name}", absent=name)
                 )
-            case Hung(seconds):
+            case Hung(seconds, output):
                 self._hung.add(name)
                 got = f"no answer within {seconds:g} s"
                 TRANSCRIPT.got(got)
-                raise Complaint(Finding(sent, "an answer", got), Verdict.TIMEOUT)
+                raise Complaint(Finding(sent, "an answer", got, output=output), Verdict.TIMEOUT)
             case Died(how, output):
                 TRANSCRIPT.got(how)
                 raise Complaint(Finding(sent, "an answer", how, output=output), Verdict.CRASHED)

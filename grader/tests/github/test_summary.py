@@ -64,7 +64,7 @@ def test_only_one_failure_of_an_exercise_is_shown_in_full() -> None:
 def test_one_cause_is_said_once() -> None:
     tokens = parse(summary(CARDS["syntax-error"]))
     (shown,) = [token.content for token in tokens if token.type == "fence"]
-    assert "None of the 9 checks can be run before this is mended." in shown
+    assert "None of the 9 checks can be run before this is fixed." in shown
     assert "Next" not in summary(CARDS["syntax-error"])
 
 

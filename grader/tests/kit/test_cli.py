@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import grader.byhand.replay
 import grader.cli
 from grader.cli import EXIT_BELOW, EXIT_BROKEN, EXIT_OK, EXIT_USAGE, main
 from grader.grade import KIT
@@ -22,6 +23,7 @@ HALF = GOOD.replace("400 Bad Request", "200 OK")
 @pytest.fixture(autouse=True)
 def tiny_course(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grader.cli, "load_course", lambda: (TINY,))
+    monkeypatch.setattr(grader.byhand.replay, "load_course", lambda: (TINY,))
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -52,6 +54,13 @@ def test_the_minimum_decides_between_0_and_1(
     assert run(capsys, tmp_path, "--effort", "quick", *wanted)[0] == code
 
 
+def test_options_may_stand_between_the_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(tmp_path, GOOD)
+    code, out, _ = run(capsys, tmp_path, "--effort", "quick", "tiny/words/abc")
+    assert code == EXIT_OK
+    assert "only a part was graded" in out
+
+
 def test_one_check_is_graded_by_its_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     submit(tmp_path, HALF)
     code, out, _ = run(capsys, tmp_path, "tiny/words/abc")
@@ -70,8 +79,19 @@ def test_one_check_is_graded_by_its_path(tmp_path: Path, capsys: pytest.CaptureF
         (["{kit}", "--jobs", "two"], 'takes a whole number, not "two"'),
         (["{kit}", "--min-score", "-1"], "must not be negative"),
         (["{kit}", "--min-score", "all"], 'takes a whole number, not "all"'),
-        (["{kit}", "--effort", "much"], "invalid choice"),
-        (["{kit}", "--colour"], "unrecognized arguments: --colour"),
+        (["{kit}", "--effort", "much"], 'takes quick, standard, thorough, not "much"'),
+        (["{kit}", "--colour"], "no option is called --colour"),
+        (["{kit}", "--effrot", "quick"], 'Did you mean "--effort"?'),
+        (["{kit}", "tiny/words/upsidedown"], 'no check is called "tiny/words/upsidedown"'),
+        (["{kit}", "tiny/words/x/y"], "too many parts"),
+        (["tiny/words"], "the folder comes first: python -m grader exercises tiny/words"),
+        (["replya", "{kit}", "tiny"], 'Did you mean "replay"?'),
+        (["hint"], "something is missing: EXERCISE/STEP"),
+        (["hint", "tiny/words", "tiny/page"], 'a name too many: "tiny/page"'),
+        (["hint", "tiny/words", "--number", "two"], '--number: takes a whole number, not "two"'),
+        (["serve", "{kit}", "tiny", "--port", "99999"], "takes a number from 1 to 65535, not 99999"),
+        (["replay", "{kit}", "tiny"], "name the check as reports do, tiny/STEP/CHECK"),
+        (["replay", "{kit}", "tiny", "--call", "f(x)"], "x is no plain value"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_is_wrong(

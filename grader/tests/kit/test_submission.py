@@ -81,13 +81,44 @@ def test_where_to_look_prefers_what_is_not_written_yet(tmp_path: Path) -> None:
     assert look(submission, TINY, step, ast.parse("x = 1"), "") == "specimen/tiny/cgi-bin/tiny.py"
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"x = '\x00'", b"(" * 10000], ids=["bytes", "NUL", "too deep"])
-def test_a_file_that_is_no_python_is_a_finding(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "expected", "line"),
+    [
+        pytest.param(b"x = 1\ny = '\xe9'\n", "a file in UTF-8", 2, id="another encoding"),
+        pytest.param("x = 1".encode("utf-16"), "a file in UTF-8", 1, id="UTF-16"),
+        pytest.param(b"x = 1\n\ny = '\x00'", "text", 3, id="NUL"),
+        pytest.param(b"(" * 10000, "valid Python", 1, id="too deep"),
+    ],
+)
+def test_a_file_that_is_no_python_is_a_finding(tmp_path: Path, content: bytes, expected: str, line: int) -> None:
     submission = submit(tmp_path, "")
     (tmp_path / "tiny" / "cgi-bin" / "tiny.py").write_bytes(content)
     problem = read_main(submission, TINY).problem
     assert problem is not None
-    assert problem.expected == "valid Python"
+    assert (problem.expected, problem.look) == (expected, f"specimen/tiny/cgi-bin/tiny.py:{line}")
+
+
+@pytest.mark.parametrize("content", ["", "# nothing but words\n", '"""A docstring."""\n'])
+def test_a_file_without_code_is_as_good_as_none(tmp_path: Path, content: str) -> None:
+    text = read_main(submit(tmp_path, content), TINY)
+    assert text.missing and text.problem is not None
+    assert text.problem.got == "there is no code in it"
+
+
+def test_a_file_of_another_name_is_named(tmp_path: Path) -> None:
+    submission = submit(tmp_path, GOOD)
+    main = tmp_path / "tiny" / "cgi-bin" / "tiny.py"
+    main.rename(main.with_name("tinny.py"))
+    text = read_main(submission, TINY)
+    assert text.missing and text.problem is not None
+    assert text.problem.got == "no such file; there is cgi-bin/tinny.py"
+
+
+@pytest.mark.parametrize("path", ["tiny", "tiny/cgi-bin", "tiny/cgi-bin/tiny.py"])
+def test_a_path_into_an_exercise_is_put_right(tmp_path: Path, path: str) -> None:
+    submit(tmp_path, GOOD)
+    with pytest.raises(UsageError, match=f"python -m grader {tmp_path.as_posix()} tiny"):
+        find_submission(tmp_path / path, (TINY,))
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "latin-1", "cp1252", "windows-1252", "l9", "ascii"])

@@ -222,7 +222,24 @@ def all_cards() -> dict[str, Scorecard]:
             **BLOCKED,
         }
     )
+    unloaded = replace(
+        CRASH,
+        sent="",
+        expected="a file that loads",
+        got="NameError: name 'sokcet' is not defined, raised while it was loaded",
+        frames=("http_server.py:7 in <module>",),
+        look="exercises/socket_server/http_server.py:7",
+        unloaded=True,
+    )
+    not_loaded = graded(
+        {
+            **dict.fromkeys((check.id for check in exercise().checks), (Verdict.CRASHED, unloaded)),
+            "static/index": (failed, DOT_DOT),
+            **BLOCKED,
+        }
+    )
     return {
+        "not-loaded": scorecard(not_loaded),
         "many-open": scorecard(many),
         "printed": scorecard(graded({"static/index": (failed, PRINTED)})),
         "chatty": scorecard(_chatty()),

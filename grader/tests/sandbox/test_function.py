@@ -183,17 +183,28 @@ def test_an_import_that_fails_is_told_with_its_line(
     tmp_path: Path, isolation: str, source: str, kind: str, frames: tuple[str, ...]
 ) -> None:
     module = Module(stage(tmp_path, isolation, main=source), "main.py")
-    raised = module.call("anything")
+    error = complaint(module, "anything")
     module.close()
-    assert isinstance(raised, Raised)
-    assert (raised.type, raised.frames) == (kind, frames)
+    assert (error.verdict, error.finding.frames, error.finding.unloaded) == (Verdict.CRASHED, frames, True)
+    assert error.finding.got.startswith(kind)
+
+
+def test_what_a_file_prints_before_it_hangs_is_shown(
+    tmp_path: Path, isolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "IMPORT_SECONDS", 1.0)
+    source = "print('starting', flush=True)\nwhile True: pass"
+    module = Module(stage(tmp_path, isolation, main=source), "main.py")
+    error = complaint(module, "anything")
+    module.close()
+    assert error.finding.output.strip() == "starting"
 
 
 @pytest.mark.parametrize(
     ("source", "verdict", "got"),
     [
-        pytest.param("import os\nos._exit(0)", Verdict.CRASHED, "exit status 0", id="vanishes"),
-        pytest.param("while True: pass", Verdict.TIMEOUT, "no answer within 0.5 s", id="loops"),
+        pytest.param("import os\nos._exit(0)", Verdict.CRASHED, "exit status 0, while", id="vanishes"),
+        pytest.param("while True: pass", Verdict.TIMEOUT, "after 0.5 s it was still being loaded", id="loops"),
         pytest.param("import os\nos.kill(os.getpid(), 9)", Verdict.CRASHED, "ended by signal 9 (SIGKILL)", id="killed"),
     ],
 )
@@ -204,4 +215,5 @@ def test_an_import_that_does_not_end_well_is_no_answer(
     module = Module(stage(tmp_path, isolation, main=source), "main.py")
     error = complaint(module, "anything")
     module.close()
-    assert (error.verdict, error.finding.got) == (verdict, got)
+    assert (error.verdict, error.finding.unloaded) == (verdict, True)
+    assert error.finding.got.startswith(got)
