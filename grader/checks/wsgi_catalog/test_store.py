@@ -311,7 +311,7 @@ def test_many_writers_lose_nothing(site: SiteTarget, wsgi: WsgiTarget, folder: P
 def test_kill_9_loses_nothing_that_was_promised(site: SiteTarget, wsgi: WsgiTarget, folder: Path) -> None:
     """kill -9 in the middle of many writes loses no book that was answered with 201.
 
-    README, "The shelf": 201 is a promise that the book is on the disk, also when the power fails right after.
+    README, "The shelf": 201 is a promise that the book is on the disk, and kill -9 leaves no time to keep it later.
     """
     seed, db = write_seed(folder, BOOKS * 10), new_db(folder)
     running = site.start("--db", str(db), "--seed", str(seed))
