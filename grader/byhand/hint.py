@@ -19,6 +19,7 @@ from grader.model import Step, UsageError
 from grader.names import find_step
 
 STATE = "three-servers"
+KIT = Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if not step.hints:
         print(f'The step "{name}" has no hints. Its README section and docstrings say everything.')
         return 0
-    memory = Memory(state_folder() / "hints.json")
+    memory = Memory(state_folder() / "hints.json", KIT)
     if options.all:
         wanted = range(1, len(step.hints) + 1)
     elif options.number is not None:
@@ -75,10 +76,13 @@ def state_folder() -> Path:
 
 
 class Memory:
-    """{"exercise/step": how many of its hints were shown}. A file that cannot be read counts as empty."""
+    """{"folder of the kit: exercise/step": how many of its hints were shown}, each copy of the kit for itself.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    A file that cannot be read counts as empty.
+    """
+
+    def __init__(self, path: Path, kit: Path) -> None:
+        self._path, self._kit = path, kit
 
     def _read(self) -> dict[str, int]:
         with contextlib.suppress(OSError, ValueError):
@@ -88,7 +92,10 @@ class Memory:
         return {}
 
     def shown(self, name: str) -> int:
-        return self._read().get(name, 0)
+        return self._read().get(self._key(name), 0)
+
+    def _key(self, name: str) -> str:
+        return f"{self._kit}: {name}"
 
     def remember(self, name: str, number: int) -> bool:
         """Write the number down; False where that is not possible."""
@@ -97,7 +104,7 @@ class Memory:
             with tempfile.NamedTemporaryFile(
                 "w", dir=self._path.parent, prefix="hints-", delete=False, encoding="utf-8"
             ) as file:
-                json.dump({**self._read(), name: number}, file)
+                json.dump({**self._read(), self._key(name): number}, file)
             Path(file.name).replace(self._path)
         except OSError:
             return False

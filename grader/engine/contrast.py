@@ -15,6 +15,7 @@ from grader.target.transcript import escape, show_value
 
 SHORT = 60  # characters: what is not longer is shown whole
 BEFORE, AFTER = 24, 72  # characters around the first difference of two texts
+LONGEST_WORD = 16  # a longer one may be cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def shaped_like(wanted: Any, got: Any) -> Any:
 def _texts(wanted: Any, got: Any) -> Contrast:
     """Two texts, or two pieces of bytes, from shortly before the place where they part."""
     at = first_difference(wanted, got)
-    start, end = max(0, at - BEFORE), at + AFTER
+    start, end = max(0, at - BEFORE), _word_end(wanted, at + AFTER, " " if isinstance(wanted, str) else b" ")
     unit = "byte" if isinstance(wanted, bytes) else "character"
     shown = [repr(text[start:end]) + " ..." * (end < len(text)) for text in (wanted, got)]
     caret = len(repr(got[start:at])) - 1
@@ -92,10 +93,16 @@ def _texts(wanted: Any, got: Any) -> Contrast:
 def bytes_apart(wanted: bytes, got: bytes) -> Contrast:
     """Two pieces of bytes, as the wire shows them; long ones from shortly before the place where they part."""
     at = first_difference(wanted, got)
-    start, end = max(0, at - BEFORE) if at > SHORT else 0, at + AFTER
+    start, end = max(0, at - BEFORE) if at > SHORT else 0, _word_end(got, at + AFTER, b" ")
     shown = [f'"{escape(whole[start:end])}"' + " ..." * (end < len(whole)) for whole in (wanted, got)]
     caret = 1 + len(escape(got[start:at]))
     return Contrast(shown[0], shown[1], caret).within(f"from byte {start} on: " if start else "")
+
+
+def _word_end(whole: Any, end: int, blank: Any) -> int:
+    """`end`, or, where that cuts a word in two, the place before that word."""
+    before = whole.rfind(blank, end - LONGEST_WORD, end) if end < len(whole) else -1
+    return end if before < 0 else before
 
 
 def first_difference(one: Any, other: Any) -> int:

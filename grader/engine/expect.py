@@ -83,7 +83,7 @@ class ReplyExpectation:
         if self._reply.body != content:
             apart = bytes_apart(content, self._reply.body)
             self._fail(
-                f"the body {apart.wanted} ({len(content)} bytes)",
+                f"the body {apart.wanted} ({len(content)} bytes)" if content else "no body",
                 f"{apart.got} ({len(self._reply.body)} bytes)",
                 apart.caret,
             )

@@ -134,16 +134,6 @@ def show_error(text: str) -> None:
     show("\n".join(neutral(line, place.encoding) for line in text.split("\n")), sys.stderr)
 
 
-def width(stream: TextIO | None = None) -> int:
-    """Columns of the place that a report goes to (standard output)."""
-    return screen(stream).width
-
-
-def takes_unicode(stream: TextIO | None = None) -> bool:
-    """Whether the marks of a report can be shown there."""
-    return screen(stream).unicode
-
-
 def encoding(stream: TextIO | None = None) -> str:
     """The encoding that text is written in there."""
     return screen(stream).encoding

@@ -83,15 +83,19 @@ def _put_exercise(page: Page, case: Case) -> None:
     shown = card.next_open
     if shown is None:
         return
-    full = (
-        [outcome for outcome in unpassed if outcome.verdict in IN_FULL or outcome is shown] if case.verbose else [shown]
-    )
+    full = [outcome for outcome in unpassed if _in_full(outcome, shown)] if case.verbose else [shown]
     if rest := [outcome for outcome in unpassed if outcome not in full]:
         page.gap()
         put_others(page, rest, shown.check.step, case)
     for outcome in full:
         page.gap()
         put_finding(page, outcome, case)
+
+
+def _in_full(outcome: Outcome, first: Outcome) -> bool:
+    """Whether a verbose report shows it whole. Without a function, or a file that loads, there is nothing to show."""
+    missing = outcome.finding is not None and (outcome.finding.absent or outcome.finding.unloaded)
+    return outcome is first or (outcome.verdict in IN_FULL and not missing)
 
 
 def _put_beginning(page: Page, case: Case) -> None:
@@ -103,7 +107,7 @@ def _put_beginning(page: Page, case: Case) -> None:
     if card.note:
         _put_pair(page, "", "There is nothing to grade. This comes first:")
         _put_pair(page, "missing", card.note[:600])
-        _put_pair(page, "read", f"{case.submission.rstrip('/')}/{card.exercise.id}/README.md")
+        _put_pair(page, "read", f"exercises/{card.exercise.id}/README.md")
         return
     _put_pair(
         page, "", f"Not started. It has {len(steps)} step{'s' * (len(steps) > 1)}; the first is the place to begin:"

@@ -143,7 +143,7 @@ class Worker:
                 return Raised("Unfit", f"the value cannot be sent: it holds over {MAX_NODES} values")
             return _parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return Died("it wrote into the pipe between worker and grader", self.output)
+            return Died("it wrote where only the answers to the grader go", self.output)
 
     def _died(self) -> Died:
         assert self._child is not None

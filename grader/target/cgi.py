@@ -96,7 +96,6 @@ class CgiReply:
     body: bytes
     raw: bytes
     stderr: str
-    exit_code: int
     request: CgiRequest
     sent: str = field(default="")
 
@@ -187,7 +186,7 @@ class CgiTarget:
         if ran.flooded:
             limit = f"at most {ran.policy.output >> 20} MiB of output"
             raise Complaint(Finding(sent, limit, show_bytes(ran.raw, 200), output=ran.errors))
-        return parse_reply(request, ran.raw, ran.errors, 0, sent)
+        return parse_reply(request, ran.raw, ran.errors, sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +255,7 @@ def _unread(descriptor: int) -> int:
     return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
-def parse_reply(request: CgiRequest, raw: bytes, errors: str, code: int, sent: str) -> CgiReply:
+def parse_reply(request: CgiRequest, raw: bytes, errors: str, sent: str) -> CgiReply:
     """Split a CGI response (RFC 3875 section 6) into status, header fields and body; Complaint when it is none."""
 
     def complain(expected: str, caret: int | None = None) -> Complaint:
@@ -281,7 +280,7 @@ def parse_reply(request: CgiRequest, raw: bytes, errors: str, code: int, sent: s
         status = int(digits)
     if not any(name in headers for name in ("Content-Type", "Location", "Status")):
         raise complain("a Content-Type, Location or Status field (RFC 3875 section 6.3)")
-    return CgiReply(status, reason, headers, body, raw, errors, code, request, sent)
+    return CgiReply(status, reason, headers, body, raw, errors, request, sent)
 
 
 def _split_head(raw: bytes) -> tuple[bytes, bytes, bytes]:

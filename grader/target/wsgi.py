@@ -237,7 +237,9 @@ def _facts(called: Any, source: str) -> dict[str, Any]:
 
 def _forged() -> Complaint:
     """The probe never answers so: what came was made by the program, in the probe's place."""
-    return Complaint(Finding(TRANSCRIPT.last("sent"), "an answer", "something wrote into the worker's pipe"))
+    return Complaint(
+        Finding(TRANSCRIPT.last("sent"), "an answer", "the program wrote where only the answers to the grader go")
+    )
 
 
 def _reply(facts: dict[str, Any], shown: str) -> WsgiReply:

@@ -19,7 +19,7 @@ def response(module: Module, status: int, html: str, *headers: dict[str, str]) -
     expect(called).returns_that(lambda value: isinstance(value, bytes), "it returns bytes")
     raw: Any = getattr(called, "value", b"")
     call = f"cgi_response({', '.join(map(repr, (status, html, *headers)))})"
-    return parse_reply(CgiRequest(), raw, "", 0, call)
+    return parse_reply(CgiRequest(), raw, "", call)
 
 
 @check("response/status", points=1, source="RFC 3875 section 6.3.3")

@@ -43,6 +43,14 @@ def test_steps_are_counted_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert SECOND in ask(capsys, "tiny/words")[0]
 
 
+def test_each_copy_of_the_kit_counts_for_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ask(capsys, "tiny/words")
+    monkeypatch.setattr(hint, "KIT", tmp_path / "another")
+    assert FIRST in ask(capsys, "tiny/words")[0]
+
+
 def test_the_name_of_a_check_will_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert FIRST in ask(capsys, "tiny/words/any-check")[0]
 

@@ -117,10 +117,10 @@ def test_a_dumb_terminal_gets_plain_marks_and_no_moving_line(monkeypatch: pytest
 
 
 def test_the_width_is_the_terminal_s_within_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert terminal.width(io.StringIO()) == 80
+    assert terminal.screen(io.StringIO()).width == 80
     for columns, width in (("40", 40), ("300", 100), ("5", 24)):
         monkeypatch.setenv("COLUMNS", columns)
-        assert terminal.width(Window()) in (width, width - 1)
+        assert terminal.screen(Window()).width in (width, width - 1)
 
 
 def test_markup_of_a_submission_stays_text() -> None:

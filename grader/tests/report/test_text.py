@@ -403,3 +403,31 @@ def test_nothing_is_cut_where_the_note_would_take_as_much_room() -> None:
     card = scorecard(_with({"static/dot-dot": (Verdict.FAILED, finding)}))
     text = render(card, width=80, verbose=False, unicode=True).plain
     assert "-v shows all" not in text
+
+
+def test_in_a_design_of_its_own_the_wire_comes_first() -> None:
+    card = _own_design()
+    assert card.next_open is not None
+    assert card.next_open.check.id == "static/index"
+
+
+def test_a_function_that_is_not_there_is_shown_whole_once_at_most() -> None:
+    shown = render(scorecard(_own_design()), width=80, verbose=True, unicode=True).plain
+    assert "static/index   0 of 8" in shown
+    assert "a function named" not in shown
+
+
+def _own_design() -> ExerciseCard:
+    without = Finding(expected="a function named parts", got="no function named parts", absent="parts")
+    card = _with(
+        {
+            "head/request-line": (Verdict.FAILED, without),
+            "head/header-case": (Verdict.FAILED, without),
+            "static/index": (Verdict.FAILED, Finding(expected="status 200", got="status 500")),
+        }
+    )
+    outcomes = [
+        replace(each, check=replace(each.check, fixtures=("module",))) if each.check.step == "head" else each
+        for each in card.outcomes
+    ]
+    return replace(card, outcomes=tuple(outcomes))
