@@ -46,6 +46,8 @@ def run(job: Any, emit: Any) -> int:
     from grader.engine.plugin import GradePlugin
     from grader.job import outcome_to_json
     from grader.model import Outcome
+    from grader.sandbox.guard import Guard
+    from grader.sandbox.policy import child_uid
     from grader.sandbox.stage import prepare_site
 
     scratch, folder = Path(job.scratch), Path(job.checks_folder)
@@ -53,6 +55,7 @@ def run(job: Any, emit: Any) -> int:
     PLAN.effort, PLAN.seed = job.effort, job.seed
     exercise = load_exercise(folder)
     site = prepare_site(scratch, exercise, job.isolation)
+    Guard((site.scratch, scratch / "files"), child_uid())
     main = site.submission / exercise.main
 
     def report(kind: str, what: Outcome | str) -> None:

@@ -10,6 +10,7 @@
     landlock    Linux: which paths and ports a child may touch
     seccomp     Linux: which system calls a child may make
     spawn       start a child, collect its capped output, wait with a deadline, end its whole tree
+    guard       Linux: what all children of a judge take together, and the end of them when it is far too much
     worker      call functions of a submission in a child, plain data in and out
     child/      what runs on the other side of the process boundary
 """

@@ -14,6 +14,8 @@ CHILD_CODE = Path(__file__).parent / "child"
 # setting crosses; Windows needs the first four for sockets and temporary files.
 INHERITED = ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "LANG", "TZ")
 
+# What all processes of one exercise may take together (see guard.py): MiB, MiB, a count.
+TREE_MEMORY, TREE_FILES, TREE_NAMES = 3072, 1024, 6000
 
 FIRST_UID = 200_000
 UIDS = 60_000

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.sandbox import landlock
+from grader.model import Complaint, Finding, Verdict
+from grader.sandbox import guard, landlock
 from grader.sandbox.launch import launch_arguments
 from grader.sandbox.pipes import Drain
 from grader.sandbox.policy import CHILD_CODE, Policy, environment, interpreter_folders
@@ -59,7 +60,9 @@ class Child:
 
         `modules` is the folder that the program may import its own modules from (its main file's).
         `watch` is given what goes to the errors as it comes, and the child's own buffers are switched off.
+        Raises Complaint when an earlier child has taken the folder away in which this one begins.
         """
+        folder = cwd or main.parent
         ruleset = _ruleset(site, policy)
         self.policy = policy
         self.started = time.monotonic()
@@ -77,13 +80,18 @@ class Child:
                 stdin=subprocess.PIPE if pipe_stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT if merge_output else subprocess.PIPE,
-                cwd=cwd or main.parent,
+                cwd=folder,
                 env=environment(policy, site.scratch),
                 start_new_session=True,
                 bufsize=0,
                 pass_fds=() if ruleset is None else (ruleset,),
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            if error.filename is None or Path(os.fsdecode(error.filename)) != folder:
+                raise
+            got = f"it is not there any more ({error.strerror}): the program has removed, moved or closed it"
+            raise Complaint(Finding(expected="the folder of the program", got=got), Verdict.CRASHED) from error
         finally:
             if ruleset is not None:
                 os.close(ruleset)
@@ -147,6 +155,11 @@ def describe_exit(code: int) -> str:
     import signal
 
     known = {item.value: item.name for item in signal.Signals}
-    reasons = {"SIGXCPU": ": it used up its processor time", "SIGXFSZ": ": it wrote too large a file"}
+    why = guard.reason()
+    reasons = {
+        "SIGKILL": f": {why}" if why else "",
+        "SIGXCPU": ": it used up its processor time",
+        "SIGXFSZ": ": it wrote too large a file",
+    }
     name = known.get(-code, "?")
     return f"ended by signal {-code} ({name}{reasons.get(name, '')})"

@@ -137,7 +137,7 @@ def test_facts_of_another_shape_are_a_complaint(tmp_path: Path, facts: str) -> N
     give_to(tmp_path, child_uid())
     module = Module(Site(tmp_path, tmp_path / "in", "process"), "main.py")
     try:
-        with pytest.raises(Complaint, match="pipe"):
+        with pytest.raises(Complaint, match="wrote"):
             WsgiTarget(module, tmp_path / "in", files_below(tmp_path / "in")).open("make").get("/")
     finally:
         module.close()
