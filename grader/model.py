@@ -202,7 +202,7 @@ class ExerciseCard:
         wire = [outcome for outcome in ready if "module" not in outcome.check.fixtures]
         calls = [outcome for outcome in ready if "module" in outcome.check.fixtures]
         without = [each for each in calls if each.finding and (each.finding.absent or each.finding.unloaded)]
-        own_design = 2 * len(without) > len(calls)
+        own_design = self.cause is None and 2 * len(without) > len(calls)
         return next(iter((own_design and wire) or ready or unpassed), None)
 
     @property

@@ -411,6 +411,18 @@ def test_in_a_design_of_its_own_the_wire_comes_first() -> None:
     assert card.next_open.check.id == "static/index"
 
 
+def test_after_a_file_that_does_not_load_the_first_step_is_the_next() -> None:
+    unloaded = Finding(expected="a file that loads", got="NameError", unloaded=True)
+    card = _with({check.id: (Verdict.CRASHED, unloaded) for check in exercise().checks})
+    outcomes = [
+        replace(each, check=replace(each.check, fixtures=("module",))) if each.check.step == "head" else each
+        for each in card.outcomes
+    ]
+    following = replace(card, outcomes=tuple(outcomes)).next_open
+    assert following is not None
+    assert following.check.id == "head/request-line"
+
+
 def test_a_function_that_is_not_there_is_shown_whole_once_at_most() -> None:
     shown = render(scorecard(_own_design()), width=80, verbose=True, unicode=True).plain
     assert "static/index   0 of 8" in shown
