@@ -72,6 +72,7 @@ def _read_step(folder: Path, exercise: str, table: dict[str, Any], manifest: Pat
         checks=checks,
         look=tuple(table.get("look", ())),
         shown_by=tuple(table.get("shown_by", ())),
+        promised=tuple(table.get("promised", ())),
     )
 
 

@@ -5,7 +5,8 @@ functions, and nothing may be lost for a design of one's own: what the function 
 Each step says which checks on the wire show it (`shown_by` in exercise.toml; else all of the step's own).
 
 A program that has fewer than half of the stub's functions is a design of its own, and a name that it shares with the
-stub by chance is not held against it. In any other program a function that is there is judged as it is.
+stub by chance is not held against it, unless the exercise's README asks for that name (`promised`). In any other program
+a function that is there is judged as it is.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcom
     """The function checks that count as passed all the same, by id, with the outcome they get."""
     named = {name for step in exercise.steps for name in step.functions}
     own_design = 2 * len(named & set(functions(tree))) < len(named)
-    absent = named if own_design else _absent(named, tree, outcomes)
+    there = top_level_names(tree)
+    absent = named if own_design else _absent(named, there, outcomes)
     found: dict[str, Outcome] = {}
     for step in exercise.steps:
-        if not _is_shown(step, outcomes):
+        if not _is_shown(step, outcomes) or (own_design and there & set(step.promised)):
             continue
         for check in filter(is_function_check, step.checks):
             outcome = outcomes.get(check.id)
@@ -39,10 +41,10 @@ def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcom
     return found
 
 
-def _absent(named: set[str], tree: ast.Module, outcomes: Mapping[str, Outcome]) -> set[str]:
+def _absent(named: set[str], there: set[str], outcomes: Mapping[str, Outcome]) -> set[str]:
     """Functions of the stub that the program does not have, or that cannot be called as the stub says."""
     findings = [outcome.finding for outcome in outcomes.values() if outcome.finding is not None]
-    return named - top_level_names(tree) | {finding.absent for finding in findings if finding.absent}
+    return named - there | {finding.absent for finding in findings if finding.absent}
 
 
 def _is_shown(step: Step, outcomes: Mapping[str, Outcome]) -> bool:
