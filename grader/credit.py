@@ -5,8 +5,8 @@ functions, and nothing may be lost for a design of one's own: what the function 
 Each step says which checks on the wire show it (`shown_by` in exercise.toml; else all of the step's own).
 
 A program that has fewer than half of the stub's functions is a design of its own, and a name that it shares with the
-stub by chance is not held against it, unless the exercise's README asks for that name (`promised`). In any other program
-a function that is there is judged as it is.
+stub by chance is not held against it, unless the exercise's README asks for that name (`promised`). In any other
+program a function that is there is judged as it is.
 """
 
 from __future__ import annotations

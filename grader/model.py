@@ -65,8 +65,8 @@ class Step:
 
     `look` names the functions that what is seen on the wire depends on, where those are not the step's own: a step may
     ask the student to go on with a function of an earlier one. `shown_by` are ids of checks on the wire that show the
-    work of the step's functions in a program that does without them. `promised` are functions that the exercise's README
-    asks for by name: where they are there, a design of one's own is no excuse.
+    work of the step's functions in a program that does without them. `promised` are functions that the README asks
+    for by name: where they are there, a design of one's own is no excuse.
     """
 
     exercise: str
