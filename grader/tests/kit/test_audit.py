@@ -108,6 +108,5 @@ def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str], arguments
 
 @pytest.mark.parametrize("argument", ["--every", "--jobs"])
 def test_none_of_something_is_refused(capsys: pytest.CaptureFixture[str], argument: str) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(["audit", argument, "0"])
+    assert main(["audit", argument, "0"]) == 2
     assert "must be at least 1" in capsys.readouterr().err
