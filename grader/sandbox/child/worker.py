@@ -34,9 +34,18 @@ def _load(path: str, name: str) -> ModuleType:
     return module
 
 
+def _load_hidden(path: str, name: str) -> ModuleType:
+    """Load a module of the kit, and take its name out of sys.modules again."""
+    module = _load(path, name)
+    sys.modules.pop(name, None)
+    return module
+
+
 def main() -> None:
     submission, plain_path, name = sys.argv[1:4]
-    plain = _load(plain_path, "_grader_plain")
+    plain = _load_hidden(plain_path, "_grader_plain")
+    # The submission finds neither this module nor the kit's others by name: nothing of its own should change them.
+    sys.modules["__main__"] = ModuleType("__main__")
     # The two pipes move to private descriptors: print() and input() of the submission must not disturb them.
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -79,7 +88,7 @@ def _find(request: dict[str, Any], module: ModuleType, extensions: dict[str, Mod
     if "extension" in request:
         path = request["extension"]
         if path not in extensions:
-            extensions[path] = _load(path, f"_grader_extension_{len(extensions)}")
+            extensions[path] = _load_hidden(path, f"_grader_extension_{len(extensions)}")
         function = getattr(extensions[path], request["function"])
         return lambda *args, **kwargs: function(module, *args, **kwargs)
     return found

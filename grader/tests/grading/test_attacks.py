@@ -106,7 +106,8 @@ INSTEAD = {  # these take the place of a function
         "        info.frame.f_locals.get('request', {})['call'] = 'str'\n    return text\n"
     ),
     "an encoder of its own": (
-        "import sys\nplain = sys.modules.get('_grader_plain')\nif plain: plain.encode = lambda *a: {'o': ['Any', {'__eq__': 1}]}\n"
+        "import sys\nframe = sys._getframe()\nwhile frame and 'plain' not in frame.f_locals: frame = frame.f_back\n"
+        "if frame: frame.f_locals['plain'].encode = lambda *a: {'o': ['Any', {'__eq__': 1}]}\n"
         "def backwards(text): return text\n"
     ),
     "subclasses that lie": (

@@ -111,6 +111,14 @@ def test_a_worker_that_does_not_read_is_not_waited_for(tmp_path: Path) -> None:
     assert time.monotonic() - started < 10
 
 
+# The worker hides its modules; who walks up the interpreter's frames finds them all the same.
+DIG = """
+import sys
+frame = sys._getframe()
+while "plain" not in frame.f_locals:
+    frame = frame.f_back
+plain = frame.f_locals["plain"]
+"""
 FACTS = {
     "nothing": "{'d': []}",
     "a start that is none": (
@@ -132,7 +140,7 @@ FACTS = {
 @pytest.mark.parametrize("facts", FACTS)
 def test_facts_of_another_shape_are_a_complaint(tmp_path: Path, facts: str) -> None:
     (tmp_path / "in").mkdir()
-    text = f"import sys\nsys.modules['_grader_plain'].encode = lambda *a: {FACTS[facts]}\ndef make(): return print\n"
+    text = f"{DIG}plain.encode = lambda *a: {FACTS[facts]}\ndef make(): return print\n"
     (tmp_path / "in" / "main.py").write_text(text, encoding="utf-8")
     give_to(tmp_path, child_uid())
     module = Module(Site(tmp_path, tmp_path / "in", "process"), "main.py")
