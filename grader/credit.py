@@ -15,6 +15,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import replace
 
+from grader.course import Selection
 from grader.model import Check, Exercise, Outcome, Step, Verdict
 from grader.submission import functions, top_level_names
 
@@ -27,7 +28,7 @@ def is_function_check(check: Check) -> bool:
 def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
     """The function checks that count as passed all the same, by id, with the outcome they get."""
     named = {name for step in exercise.steps for name in step.functions}
-    own_design = 2 * len(named & set(functions(tree))) < len(named)
+    own_design = _is_own_design(named, tree)
     there = top_level_names(tree)
     absent = named if own_design else _absent(named, there, outcomes)
     found: dict[str, Outcome] = {}
@@ -41,6 +42,28 @@ def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcom
     return found
 
 
+def wire_checks(selection: Selection, tree: ast.Module) -> tuple[str, ...]:
+    """The ids of the checks that show the work of functions which a program does without, in the steps selected."""
+    named = {name for step in selection.exercise.steps for name in step.functions}
+    there, own_design = set(functions(tree)), _is_own_design(named, tree)
+    steps = {check.step for check in selection.checks if is_function_check(check)}
+    return tuple(
+        identity
+        for step in selection.exercise.steps
+        if step.id in steps and (own_design or set(step.functions) - there)
+        for identity in _shown_by(step)
+    )
+
+
+def _is_own_design(named: set[str], tree: ast.Module) -> bool:
+    """Whether a program has fewer than half of the stub's functions."""
+    return 2 * len(named & set(functions(tree))) < len(named)
+
+
+def _shown_by(step: Step) -> tuple[str, ...]:
+    return step.shown_by or tuple(check.id for check in step.checks if not is_function_check(check))
+
+
 def _absent(named: set[str], there: set[str], outcomes: Mapping[str, Outcome]) -> set[str]:
     """Functions of the stub that the program does not have, or that cannot be called as the stub says."""
     findings = [outcome.finding for outcome in outcomes.values() if outcome.finding is not None]
@@ -48,8 +71,7 @@ def _absent(named: set[str], there: set[str], outcomes: Mapping[str, Outcome]) -
 
 
 def _is_shown(step: Step, outcomes: Mapping[str, Outcome]) -> bool:
-    shown_by = step.shown_by or tuple(check.id for check in step.checks if not is_function_check(check))
-    verdicts = [outcomes[identity].verdict if identity in outcomes else None for identity in shown_by]
+    verdicts = [outcomes[identity].verdict if identity in outcomes else None for identity in _shown_by(step)]
     return bool(verdicts) and all(verdict is Verdict.PASSED for verdict in verdicts)
 
 

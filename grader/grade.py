@@ -11,14 +11,14 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from grader.course import Selection
-from grader.credit import credited
+from grader.credit import credited, wire_checks
 from grader.job import Job
 from grader.judging import JudgeRun, Stop
 from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, UsageError, Verdict
@@ -88,7 +88,7 @@ class _Run:
             for outcome in outcomes.values():
                 self.progress(outcome)
         else:
-            outcomes = self._judged(selection)
+            outcomes = self._judged(selection, wire_checks(selection, text.tree) if text.tree else ())
             if text.tree is not None and (own := credited(selection.exercise, text.tree, outcomes)):
                 points = sum(outcome.check.points for outcome in own.values() if outcome.check in selection.checks)
                 note = OWN_DESIGN.format(points=points)
@@ -96,9 +96,12 @@ class _Run:
         finished = [_complete(self.submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
         return ExerciseCard(selection.exercise, tuple(finished), note, round(time.monotonic() - started, 3))
 
-    def _judged(self, selection: Selection) -> dict[str, Outcome]:
-        """Every selected check's outcome, by id, from as many judges as it takes (at most MAX_JUDGES)."""
-        order = _with_needs(selection)
+    def _judged(self, selection: Selection, others: Iterable[str]) -> dict[str, Outcome]:
+        """Each check's outcome, by id, from as many judges as it takes (at most MAX_JUDGES).
+
+        Those that are selected, `others` (ids), and what all of them need.
+        """
+        order = _with_needs(selection, others)
         shown = {check.id for check in selection.checks}
         done: dict[str, Outcome] = {}
         deadline = time.monotonic() + BUDGET[self.settings.effort]
@@ -193,10 +196,10 @@ def _not_started(check: Check) -> Outcome:
     return Outcome(check, Verdict.NOT_STARTED, Finding(expected=check.claim, got="not written yet"))
 
 
-def _with_needs(selection: Selection) -> list[Check]:
-    """The selected checks and all that they need, in course order."""
+def _with_needs(selection: Selection, others: Iterable[str]) -> list[Check]:
+    """The selected checks, `others` (ids), and all that they need, in course order."""
     by_id = {check.id: check for check in selection.exercise.checks}
-    wanted = [check.id for check in selection.checks]
+    wanted = [*(check.id for check in selection.checks), *others]
     for identity in wanted:
         wanted += [need for need in by_id[identity].needs if need not in wanted]
     return [check for check in selection.exercise.checks if check.id in set(wanted)]

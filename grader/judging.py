@@ -88,6 +88,7 @@ class JudgeRun:
 
     def _follow(self, process: subprocess.Popen[bytes], lines: Lines, errors: Drain) -> Iterator[Outcome]:
         at: Check | None = None
+        began = 0.0
         seen: set[str] = set()
         deadline = time.monotonic() + self._job.budget + self._job.check_seconds + GRACE
         ended = False
@@ -103,7 +104,7 @@ class JudgeRun:
                 break
             event: dict[str, Any] = json.loads(line)
             if "start" in event:
-                at = self._checks[event["start"]]
+                at, began = self._checks[event["start"]], time.monotonic()
             elif "end" in event:
                 ended = True
             else:
@@ -115,13 +116,24 @@ class JudgeRun:
         if ended and len(seen) == len(self._checks):
             return
         errors.ended(time.monotonic() + 1.0)
-        yield from self._explain_end(at, seen, code, errors.data.decode("utf-8", "replace"))
+        open_for = time.monotonic() - began if at is not None and at.id not in seen else None
+        yield from self._explain_end(at, seen, open_for, code, errors.data.decode("utf-8", "replace"))
 
-    def _explain_end(self, at: Check | None, seen: set[str], code: int | None, errors: str) -> Iterator[Outcome]:
-        """A judge that ended early: by a signal while a submission ran, it was the submission's doing."""
-        if at is not None and at.id not in seen and code is not None and code < 0:
+    def _explain_end(
+        self, at: Check | None, seen: set[str], open_for: float | None, code: int | None, errors: str
+    ) -> Iterator[Outcome]:
+        """A judge that ended early. `open_for`: for how long the check had been running that it had begun last.
+
+        By a signal while a submission ran, it was the submission's doing. Past the time limit it was pytest-timeout:
+        where there are no alarm signals (Windows) that can only end the whole judge, and the next one takes the rest.
+        """
+        if at is not None and open_for is not None and code is not None and code < 0:
             got = f"the judge was ended by signal {-code} while the program ran"
             yield Outcome(at, Verdict.CRASHED, Finding(expected="an answer", got=got))
+            return
+        if at is not None and open_for is not None and open_for >= self._job.check_seconds:
+            got = f"this check was ended by its time limit ({self._job.check_seconds:g} s)"
+            yield Outcome(at, Verdict.TIMEOUT, Finding(expected="an answer", got=got))
             return
         for check in self._checks.values():
             if check.id not in seen:

@@ -113,11 +113,11 @@ def read_main(submission: Submission, exercise: Exercise) -> Text:
     """Parse the main file. A missing file or a syntax error is a finding, not an exception."""
     path = submission.folder(exercise) / exercise.main
     shown = submission.shown_path(exercise, exercise.main)
-    linked = _linked(path, submission.folder(exercise))
-    if linked or not path.is_file():
-        what = "a symbolic link" if linked else f"no such file{_others(submission.folder(exercise))}"
-        return Text(None, Finding(expected=f"the file {shown}", got=what, look=shown), missing=True)
     try:
+        linked = _linked(path, submission.folder(exercise))
+        if linked or not path.is_file():
+            what = "a symbolic link" if linked else f"no such file{_others(submission.folder(exercise))}"
+            return Text(None, Finding(expected=f"the file {shown}", got=what, look=shown), missing=True)
         data = path.read_bytes() if path.stat().st_size <= MAX_MAIN else None
     except OSError as error:
         return Text(None, Finding(expected=f"the file {shown}", got=str(error.strerror), look=shown), missing=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from zlib import crc32
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
@@ -81,6 +82,10 @@ class _Run:
                 self.smallest = drawn
             self.shrinking_since = self.shrinking_since or time.monotonic()
             raise
+        except pytest.fail.Exception as error:  # pytest-timeout: Hypothesis would try the example once more
+            if late := time_is_up(error):
+                raise StopFuzzing(late) from None
+            raise
         finally:
             if self.shrinking_since is None:
                 PLAN.examples += 1
@@ -94,6 +99,14 @@ class _Run:
             return complaint
         got = "an answer that was wrong once and right the next time, for the same input"
         return Complaint(Finding(TRANSCRIPT.last("sent"), "the same answer every time", got))
+
+
+def time_is_up(error: BaseException) -> Complaint | None:
+    """The verdict on a check that pytest-timeout has ended; None when it is not pytest-timeout that speaks."""
+    if "Timeout" not in str(error):
+        return None
+    got = f"this check was ended by its time limit ({error})"
+    return Complaint(Finding(TRANSCRIPT.last("sent"), "an answer", got), Verdict.TIMEOUT)
 
 
 def _size(drawn: dict[str, Any]) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis.errors import Flaky
 
-from grader.engine.fuzz import PLAN, StopFuzzing
+from grader.engine.fuzz import PLAN, StopFuzzing, time_is_up
 from grader.engine.traces import own_frames, tidy_output
 from grader.model import Check, Complaint, Exchange, Exercise, Finding, Outcome, Verdict
 from grader.submission import only_stubs
@@ -136,9 +136,8 @@ class GradePlugin:
                 return Verdict.BLOCKED, Finding(expected=f"{by.id} passes first", got=f"{by.id} has not passed")
             case OutOfTime():
                 return Verdict.TIMEOUT, Finding(expected="an answer", got=str(error))
-            case pytest.fail.Exception() if "Timeout" in str(error):
-                got = f"this check was ended by its time limit ({error})"
-                return Verdict.TIMEOUT, Finding(TRANSCRIPT.last("sent"), "an answer", got)
+            case pytest.fail.Exception() if late := time_is_up(error):
+                return late.verdict, late.finding
             case _:
                 frames = [
                     frame for frame in traceback.extract_tb(error.__traceback__) if KIT in Path(frame.filename).parents

@@ -62,7 +62,10 @@ def copy_submission(source: Path, target: Path) -> list[str]:
                 raise UsageError(
                     f"{source}: over {MAX_TOTAL >> 20} MiB or {MAX_FILES} files; is this the folder of an exercise?"
                 )
-            shutil.copyfile(path, target / here.relative_to(source) / name, follow_symlinks=False)
+            try:
+                shutil.copyfile(path, target / here.relative_to(source) / name, follow_symlinks=False)
+            except OSError as error:
+                notes.append(f"{_shown(path, source)} cannot be read ({error.strerror}) and was not copied")
     return notes
 
 

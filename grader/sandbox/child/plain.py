@@ -91,12 +91,12 @@ def _encode_object(value: Any, depth: int) -> Any:
     return {"o": [kind.__name__, {str(name): encode(item, depth - 1) for name, item in attrs.items()}]}
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a value is built-in data all the way to a small depth (good enough to show an attribute)."""
+def is_plain(value: Any, depth: int = 5) -> bool:
+    """Whether a value is built-in data all the way down, and nests at most `depth` levels deep."""
     if isinstance(value, (list, tuple, set, frozenset)):
-        return all(is_plain(item) for item in value)
+        return depth > 0 and all(is_plain(item, depth - 1) for item in value)
     if isinstance(value, dict):
-        return all(is_plain(key) and is_plain(item) for key, item in value.items())
+        return depth > 0 and all(is_plain(key) and is_plain(item, depth - 1) for key, item in value.items())
     return value is None or isinstance(value, (bool, int, float, str, bytes))
 
 

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from grader.model import Outcome, Scorecard, Verdict
-from grader.tests.grading.specimens import GOOD, STUB, grade_source, grade_submission, submit, verdicts
+from grader import grade as grade_module
+from grader.course import Selection
+from grader.grade import grade
+from grader.job import Job
+from grader.judging import JudgeRun, Stop
+from grader.model import Outcome, Scorecard, Settings, Verdict
+from grader.tests.grading.specimens import GOOD, STUB, TINY, grade_source, grade_submission, submit, verdicts
 
 
 def find(card: Scorecard, identity: str) -> Outcome:
@@ -47,6 +52,44 @@ def test_a_correct_program_of_another_design_scores_full(tmp_path: Path, additio
     card = grade_source(tmp_path, f"{OTHER_DESIGN}\n\n{addition}\n")
     assert card.points == 100
     assert "30 points for functions that it does without" in card.cards[0].note
+
+
+def test_a_step_alone_of_another_design_is_paid_as_in_the_whole(tmp_path: Path) -> None:
+    words = tuple(check for check in TINY.checks if check.step == "words")
+    settings = Settings(effort="quick", jobs=1)
+    card = grade(submit(tmp_path, OTHER_DESIGN), (Selection(TINY, words),), settings)
+    assert (card.points, card.max_points) == (30, 30)
+    assert {outcome.check.step for outcome in card.outcomes} == {"words"}
+    wrong = grade(submit(tmp_path, OTHER_DESIGN.replace("400", "404")), (Selection(TINY, words),), settings)
+    assert wrong.points == 0
+
+
+def test_many_slow_answers_are_a_timeout_and_no_other_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(grade_module.CHECK_SECONDS, "quick", 1.0)
+    slow = GOOD.replace("    return text", "    time.sleep(0.2)\n    return text", 1).replace(
+        "import os", "import os, time"
+    )
+    card = grade_source(tmp_path, slow)
+    outcome = find(card, "words/fuzz")
+    assert outcome.verdict is Verdict.TIMEOUT
+    assert outcome.finding is not None and "time limit" in outcome.finding.got
+    assert find(card, "page/answer").verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("open_for", "code", "verdicts"),
+    [
+        pytest.param(61.0, 1, ["timeout"], id="the time limit ended the judge: the next one takes the rest"),
+        pytest.param(2.0, -9, ["crashed"], id="a signal while the program ran"),
+        pytest.param(2.0, 1, ["broken"] * 4, id="a fault of ours"),
+        pytest.param(None, 1, ["broken"] * 4, id="a fault of ours between two checks"),
+    ],
+)
+def test_who_ended_the_judge(open_for: float | None, code: int, verdicts: list[str]) -> None:
+    ids = tuple(check.id for check in TINY.checks)
+    job = Job("", "", "", "", ids, (), "quick", 0, "process", 300.0, 60.0)
+    ended = JudgeRun(job, list(TINY.checks), Stop())._explain_end(TINY.checks[0], set(), open_for, code, "")
+    assert [outcome.verdict.value for outcome in ended] == verdicts
 
 
 @pytest.mark.parametrize(

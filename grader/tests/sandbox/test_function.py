@@ -50,6 +50,10 @@ def knot():
     rope = []
     rope.append(rope)
     return rope
+def tangle():
+    error = Stop(500)
+    error.rope = knot()
+    raise error
 def thing(): return Shop()
 def number(): return 5
 constant = 5
@@ -82,6 +86,12 @@ def test_values_and_errors_come_back(module: Module) -> None:
     assert (raised.type, raised.message, raised.attrs) == ("Teapot", "status 418", {"status": 418})
     assert raised.mro[:3] == ("Teapot", "Stop", "Exception")
     assert raised.frames == ("main.py:19 in fail",)
+
+
+def test_an_attribute_without_end_is_left_out(module: Module) -> None:
+    raised = module.call("tangle")
+    assert isinstance(raised, Raised)
+    assert (raised.type, raised.attrs) == ("Stop", {"status": 500})
 
 
 def test_the_process_lives_from_call_to_call(module: Module) -> None:

@@ -108,6 +108,17 @@ def test_links_and_pipes_are_not_copied_and_named(tmp_path: Path) -> None:
     assert sorted(notes) == sorted([*expected, "mine/sub/up is a symbolic link and was not copied"])
 
 
+def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "helper.py").write_text("print(1)", encoding="utf-8")
+    monkeypatch.setattr("shutil.copyfile", refuse)
+    notes = copy_submission(tmp_path / "mine", tmp_path / "copy")
+    assert notes == ["mine/helper.py cannot be read (Permission denied) and was not copied"]
+
+
 def test_what_is_too_large_is_left_out_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "mine"
     source.mkdir()
