@@ -11,6 +11,7 @@ import grader.audit.run
 import grader.audit.stubs_command
 from grader.audit.mutants import Mutant
 from grader.cli import main
+from grader.course import load_exercise
 from grader.tests.grading.specimens import GOOD, TINY
 
 SOLUTION = GOOD.replace("(text):", '(text):\n    """Turn a text around."""').replace(
@@ -67,6 +68,23 @@ def test_a_stub_that_earns_points_is_a_problem(kit: Path, capsys: pytest.Capture
     assert code == 1
     assert [line.split(": ")[0] for line in problems] == ["PROBLEM tiny generated files", "PROBLEM tiny stub"]
     assert "scores 100, not 0" in problems[1]
+
+
+def test_a_correct_program_in_another_style_that_loses_a_function_check_is_a_problem(
+    kit: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = shutil.copytree(TINY.folder, kit / "checks" / TINY.id)
+    exercise = load_exercise(checks)
+    for module in (grader.audit.run, grader.audit.stubs_command):
+        monkeypatch.setattr(module, "load_course", lambda: (exercise,))
+    without = SOLUTION.replace("backwards(", "turned(")
+    shifted = without.replace("import os", "import os\n\n\ndef backwards(words):\n    return words.split()[::-1]")
+    for name, text in (("without", without), ("shifted", shifted)):
+        main_file = checks / "accept" / name / TINY.id / TINY.main
+        main_file.parent.mkdir(parents=True)
+        main_file.write_text(text, encoding="utf-8")
+    main(["stubs"])
+    assert audit(capsys) == (1, ["PROBLEM tiny variant shifted: loses words/abc, words/fuzz"])
 
 
 def test_a_solution_that_loses_points_and_mutants_that_do_not_are_problems(
