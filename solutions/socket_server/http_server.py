@@ -960,9 +960,10 @@ def run_script(site: Site, request: Request, file_path: str, script: tuple[str, 
     It runs as [sys.executable, file_path], in its own folder, with the request's body on stdin, and with
     nothing in its environment but PATH, SYSTEMROOT (on Windows), header_variables() and
       GATEWAY_INTERFACE (CGI/1.1), SERVER_SOFTWARE, SERVER_NAME (the Host without its port, or site.host),
-      SERVER_PORT, SERVER_PROTOCOL ("HTTP/1.1"), REQUEST_METHOD, SCRIPT_NAME, QUERY_STRING (also when empty),
-      REMOTE_ADDR, PATH_INFO and PATH_TRANSLATED (if there is an extra path; the latter is where it would lie
-      under the root), CONTENT_LENGTH (if the request has a body, be it an empty one).
+      SERVER_PORT, SERVER_PROTOCOL (the request's version: "HTTP/1.1"), REQUEST_METHOD, SCRIPT_NAME,
+      QUERY_STRING (also when empty), REMOTE_ADDR, PATH_INFO and PATH_TRANSLATED (if there is an extra path;
+      the latter is where it would lie under the root), CONTENT_LENGTH (if the request has a body, be it an
+      empty one).
     The host of an absolute target ("http://host/x.py") stands for Host, in HTTP_HOST too.
     The answer is what the script has written when it ends; with status 205 there is no content.
     Raises   HttpError(502) when the output is no CGI response or longer than MAX_SCRIPT_OUTPUT,
