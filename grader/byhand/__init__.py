@@ -2,7 +2,6 @@
 
 ::
 
-    names      "cgi_calculator/query" -> the exercise, step or check, or a did-you-mean
     workplace  a copy of the exercise to run, made anew when a file has changed
     serve      python -m grader serve: one of these two, with the relay in front
     gateway      a CGI program behind HTTP (RFC 3875)

@@ -1,7 +1,8 @@
 """The judge: one process per exercise that runs pytest on its checks and reports each outcome as a JSON line.
 
-It reads its Job from standard input and writes {"start": id} and {"outcome": {...}} lines to what was its standard
-output when it started; everything else that writes to standard output goes to standard error.
+It reads its Job from standard input and writes {"start": id} and {"outcome": {...}} lines, and {"end": pytest's exit
+code} as the last, to what was its standard output when it started; everything else that writes to standard output
+goes to standard error.
 """
 
 from __future__ import annotations

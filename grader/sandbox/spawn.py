@@ -41,7 +41,7 @@ class Site:
 
 
 class Child:
-    """A running child. `stdin` and `stdout` are its raw pipes where asked for; its errors are always kept, capped."""
+    """A running child. take_stdin() and take_stdout() give its raw pipes; its errors are always kept, capped."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Child:
         merge_output: bool = False,
         watch: Callable[[bytes], None] | None = None,
     ) -> None:
-        """`merge_output` sends standard output to where the errors go; otherwise `stdout` is yours to read.
+        """`merge_output` sends standard output to where the errors go; otherwise take_stdout() is yours to read.
 
         `modules` is the folder that the program may import its own modules from (its main file's).
         `watch` is given what goes to the errors as it comes, and the child's own buffers are switched off.
