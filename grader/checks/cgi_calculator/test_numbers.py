@@ -19,7 +19,6 @@ PYTHON = ("1_000", "0x10", "1/2", "0b1", "1j", "2**3", "(1)", "1e1_0")
 OTHER_DIGITS = ("\uff17", "1\u0665", "\u00b2", "\U0001d7d9", "1e\uff11")
 TOO_LONG = "1" * 101
 TOO_FAR = ("1e101", "1e-101", "0e999", "1e999999999999")
-AT_THE_LIMIT = ("9" * 100, "1e100", "1E-100", "1e+0100", "-" + "0" * 99)
 
 
 def refused(cgi: CgiTarget, texts: tuple[str, ...]) -> None:
