@@ -9,22 +9,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from grader.byhand.relay import LOOPBACK, connect_patiently
+from grader.byhand.relay import connect_patiently
 from grader.byhand.workplace import KIT, Workplace
 from grader.sandbox.policy import Policy
 from grader.sandbox.spawn import Child, describe_exit
+from grader.target.ports import LOOPBACK, free_port
 
 DAY = 24 * 3600
 # By hand a server may run for a day and be met by a browser with many connections.
 POLICY = Policy(wall=DAY, cpu=DAY, processes=256, open_files=1024)
 WEBROOT, BOOKS = KIT / "webroot", KIT / "data" / "initial_books.json"
-
-
-def free_port() -> int:
-    """A port that is free now. Another program may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 class WholeLines:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from grader.byhand.wirelog import Way, WireLog
 from grader.model import UsageError
+from grader.target.ports import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 FIRST_PORT, TRIED = 8000, 20
 CONNECT_SECONDS = 10.0
 PAUSE_SECONDS = 0.3

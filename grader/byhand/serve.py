@@ -13,12 +13,13 @@ from pathlib import Path
 from grader.arguments import port
 from grader.byhand.gateway import Gateway
 from grader.byhand.program import WEBROOT, Program
-from grader.byhand.relay import LOOPBACK, Connect, Relay, listen
+from grader.byhand.relay import Connect, Relay, listen
 from grader.byhand.wirelog import WireLog
 from grader.byhand.workplace import Workplace, workplace
 from grader.course import load_course
 from grader.names import find_exercise
 from grader.submission import find_submission
+from grader.target.ports import LOOPBACK
 
 LOOK_SECONDS = 0.5
 

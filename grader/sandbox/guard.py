@@ -7,7 +7,6 @@ honest program takes, all of it is ended; the checks go on, and the machine and 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import signal
 import stat
@@ -17,13 +16,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from grader.sandbox.policy import TREE_FILES, TREE_MEMORY, TREE_NAMES
-from grader.sandbox.processes import descendants
+from grader.sandbox.processes import descendants, resident
 
 TICK = 0.1  # seconds; a processor fills some hundred MiB in one
 TICKS_PER_WALK = 5
 SHARED_MEMORY = Path("/dev/shm")
 MIB = 1 << 20
-PAGE = mmap.PAGESIZE
 
 _reasons: list[str] = []
 
@@ -98,17 +96,11 @@ def _below(folder: Path, follow: bool = False) -> Iterator[os.stat_result]:
 
 
 def _too_much_memory(pids: list[int]) -> str:
-    if sum(map(_resident, pids)) <= TREE_MEMORY * MIB:
+    if sum(map(resident, pids)) <= TREE_MEMORY * MIB:
         return ""
     # What processes share has been counted in each of them; now exactly, which takes the kernel longer.
     total = sum(map(_share, pids)) // MIB
     return f"its processes take {total} MiB of memory together, and {TREE_MEMORY} are allowed" * (total > TREE_MEMORY)
-
-
-def _resident(pid: int) -> int:
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE
-    return 0
 
 
 def _share(pid: int) -> int:
@@ -117,4 +109,4 @@ def _share(pid: int) -> int:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-    return _resident(pid)
+    return resident(pid)

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.sandbox.processes import children_of
+from grader.sandbox.processes import descendants, resident
 
 LISTEN = "0A"
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST = 4, 20, 1
@@ -51,7 +51,7 @@ def addresses(pid: int) -> list[Address] | None:
     """Where the process and its descendants listen; None where that cannot be known."""
     if sys.platform != "linux":
         return None
-    inodes = {inode for each in _tree(pid) for inode in _socket_inodes(each)}
+    inodes = {inode for each in [pid, *descendants(pid)] for inode in _socket_inodes(each)}
     return [address for inode, address in _listening() if inode in inodes]
 
 
@@ -60,19 +60,19 @@ def holdings(pid: int) -> Holdings | None:
     if sys.platform != "linux":
         return None
     descriptors = threads = memory = 0
-    tree = _tree(pid)
+    tree = [pid, *descendants(pid)]
     for each in tree:
         with contextlib.suppress(OSError):
             descriptors += sum(1 for _ in Path(f"/proc/{each}/fd").iterdir())
             threads += sum(1 for _ in Path(f"/proc/{each}/task").iterdir())
-            memory += int(Path(f"/proc/{each}/statm").read_text(encoding="ascii").split()[1]) * 4
-    return Holdings(descriptors, threads, len(tree) - 1, memory)
+        memory += resident(each)
+    return Holdings(descriptors, threads, len(tree) - 1, memory >> 10)
 
 
 def command_lines(pid: int) -> list[str]:
     """The command lines of the descendants of a process, zombies left out; [] where that cannot be known."""
     lines = []
-    for each in _tree(pid)[1:] if sys.platform == "linux" else []:
+    for each in descendants(pid) if sys.platform == "linux" else []:
         with contextlib.suppress(OSError):
             if words := Path(f"/proc/{each}/cmdline").read_bytes():
                 lines.append(words.replace(b"\0", b" ").decode("utf-8", "replace").strip())
@@ -101,13 +101,6 @@ def unread(server_port: int, client_port: int) -> int | None:
     if len(answer) < RQUEUE + 4 or struct.unpack_from("=H", answer, 4)[0] != SOCK_DIAG_BY_FAMILY:
         return None
     return int(struct.unpack_from("=I", answer, RQUEUE)[0])
-
-
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for each in found:
-        found += [child for child in children_of(each) if child not in found]
-    return found
 
 
 def _socket_inodes(pid: int) -> set[str]:

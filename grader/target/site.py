@@ -5,7 +5,6 @@ Ready when it prints its address. It can be killed at any moment and started aga
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -18,12 +17,12 @@ from grader.sandbox.policy import Policy
 from grader.sandbox.spawn import Child, Site, describe_exit
 from grader.target.function import find_stub_error
 from grader.target.headers import Headers
+from grader.target.ports import LOOPBACK, free_port, says_taken
 from grader.target.transcript import TRANSCRIPT, show_bytes
 
 if TYPE_CHECKING:
     import requests
 
-HOST = "127.0.0.1"
 START_SECONDS = 10.0
 REPLY_SECONDS = 5.0
 ATTEMPTS = 3
@@ -61,8 +60,8 @@ class SiteTarget:
     def start(self, *arguments: str) -> RunningSite:
         """python main.py --host 127.0.0.1 --port N ARGUMENTS. Raises Complaint when it does not get ready."""
         for attempt in range(ATTEMPTS):
-            port = _free_port()
-            argv = ["--host", HOST, "--port", str(port), *arguments]
+            port = free_port()
+            argv = ["--host", LOOPBACK, "--port", str(port), *arguments]
             policy = replace(self._policy, ports=(port,))
             child = Child(self._site, self._main, argv, policy=policy, cwd=self._main.parent)
             running = RunningSite(child, port, _command(self._main, argv))
@@ -71,7 +70,7 @@ class SiteTarget:
             except Complaint:
                 running.kill()
                 # Somebody else may have taken the port between our look and its bind.
-                if attempt + 1 < ATTEMPTS and "in use" in child.error_text:
+                if attempt + 1 < ATTEMPTS and says_taken(child.error_text):
                     continue
                 raise
             return running
@@ -85,7 +84,7 @@ class RunningSite:
         self._child, self.port, self._command = child, port, command
         self._lines = Lines(child.take_stdout(), MAX_LINE)
         self._lock = threading.Lock()
-        self.url = f"http://{HOST}:{port}"
+        self.url = f"http://{LOOPBACK}:{port}"
 
     def wait_ready(self) -> None:
         """Wait for the line with the address."""
@@ -174,12 +173,6 @@ class RunningSite:
     def kill(self) -> None:
         """End it at once (SIGKILL where there are signals), with all that it started. Safe to call twice."""
         self._child.end()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _command(main: Path, argv: list[str]) -> str:

@@ -22,14 +22,13 @@ from grader.target.connection import Connection
 from grader.target.function import find_stub_error
 from grader.target.http1 import HttpReply
 from grader.target.listening import Address, Holdings, addresses, command_lines, holdings
+from grader.target.ports import LOOPBACK, free_port, says_taken
 from grader.target.transcript import TRANSCRIPT
 from grader.target.webroot import Webroot
 
 START_SECONDS: Final = 10.0
 PORT_TRIES: Final = 5
 STEP: Final = 0.002  # seconds between two looks at the system's table of sockets
-LOOPBACK: Final = "127.0.0.1"
-PORT_TAKEN: Final = ("address already in use", "address in use", "10048", "10013")
 OUTPUT: Final = 8192
 END_SECONDS: Final = 0.3  # a crash takes some milliseconds to become an exit status
 TRACEBACK: Final = b"Traceback (most recent call last):"
@@ -75,7 +74,7 @@ class SocketTarget:
             return
         for _ in range(PORT_TRIES):
             try:
-                self._start_once(_free_port())
+                self._start_once(free_port())
                 return
             except _PortTaken:
                 continue
@@ -159,7 +158,7 @@ class SocketTarget:
         child.errors.ended(time.monotonic() + 1.0)
         errors = child.error_text
         find_stub_error(errors)
-        if any(words in errors.lower() for words in PORT_TAKEN):
+        if says_taken(errors):
             raise _PortTaken
         got = f"it ended at once: {describe_exit(code)}"
         raise Complaint(Finding(self.shown, "a server that goes on running", got, output=errors), Verdict.CRASHED)
@@ -173,13 +172,15 @@ class SocketTarget:
 
     def _first_exchange(self) -> bool:
         try:
-            with socket.create_connection((LOOPBACK, self.port), 0.5) as sock:
+            sock = socket.create_connection((LOOPBACK, self.port), 0.5)
+        except OSError:  # refused; or not even that in time, for Windows tries a closed port for two seconds
+            return False
+        try:
+            with sock:
                 sock.settimeout(2.0)
                 sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 while sock.recv(1 << 16):
                     pass
-        except ConnectionRefusedError:
-            return False
         except OSError:
             pass  # something is there; the checks will say what it does
         return True
@@ -267,9 +268,3 @@ class SocketTarget:
 
 class _PortTaken(Exception):  # noqa: N818
     """Somebody else took the port between our look and the server's bind: nobody's fault."""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

@@ -8,12 +8,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grader.model import Complaint, Verdict
+from grader.sandbox.processes import resident
 from grader.target import socket as target
-from grader.target.listening import Address, addresses
+from grader.target.listening import Address, addresses, holdings
+from grader.target.ports import free_port
 from grader.target.socket import SocketTarget
 from grader.target.transcript import TRANSCRIPT
 from grader.target.webroot import Webroot
@@ -75,6 +78,30 @@ def test_a_server_that_takes_its_time_to_bind_is_waited_for(servers: list[Socket
     assert make(servers, tmp_path, source(before="time.sleep(1.2)")).exchange(HELLO).status == 200
 
 
+def test_what_does_not_refuse_at_once_is_not_listening_yet(
+    servers: list[SocketTarget], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, tries = socket.create_connection, []
+
+    def slow_to_refuse(*args: Any, **options: Any) -> socket.socket:
+        try:
+            return connect(*args, **options)
+        except ConnectionRefusedError:
+            tries.append(args)
+            raise TimeoutError from None  # what a connect to a closed port ends in on Windows
+
+    monkeypatch.setattr(target, "addresses", lambda pid: None)  # as where the system does not tell
+    monkeypatch.setattr("socket.create_connection", slow_to_refuse)
+    server = make(servers, tmp_path, source(before="time.sleep(0.5)"))
+    assert server.exchange(HELLO).body == b"2"
+    assert tries
+    monkeypatch.setattr(target, "START_SECONDS", 0.5)
+    assert (
+        "listens nowhere"
+        in complaint_of(make(servers, tmp_path / "other", "import time\ntime.sleep(60)\n")).finding.got
+    )
+
+
 def test_a_server_that_ends_at_once_is_told_with_its_exit_status_and_errors(
     servers: list[SocketTarget], tmp_path: Path
 ) -> None:
@@ -111,9 +138,8 @@ def test_a_port_that_somebody_took_meanwhile_is_nobodys_fault(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        free = target._free_port
         ports = [taken.getsockname()[1], taken.getsockname()[1]]
-        monkeypatch.setattr(target, "_free_port", lambda: ports.pop() if ports else free())
+        monkeypatch.setattr(target, "free_port", lambda: ports.pop() if ports else free_port())
         server = make(servers, tmp_path, source())
         assert server.exchange(HELLO).status == 200
         assert ports == []
@@ -197,3 +223,12 @@ def test_where_a_process_listens_is_read_from_the_system() -> None:
         listener.listen()
         found = addresses(os.getpid()) or []
         assert Address("127.0.0.1", listener.getsockname()[1]) in found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_counted_in_pages_of_this_machine() -> None:
+    held = holdings(os.getpid())
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS:")]
+    assert held is not None
+    assert held.memory >= int(line.split()[1]) * 0.8
+    assert resident(2**22 + 1) == 0  # no process has this number
