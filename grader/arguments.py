@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from argparse import ArgumentTypeError
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from grader.model import UsageError
 from grader.names import nearest
@@ -15,6 +15,12 @@ MAX_PORT = 65_535
 
 class Parser(argparse.ArgumentParser):
     """Options may stand anywhere between the names. Raises UsageError instead of printing the usage and ending."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Newer versions of Python would colour the usage line and lengthen the messages that are read below.
+        self.color = False
+        self.suggest_on_error = False
 
     def read(self, arguments: list[str]) -> argparse.Namespace:
         """The arguments as a namespace."""

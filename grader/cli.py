@@ -7,10 +7,8 @@ python -m grader serve|hint|replay|stubs|audit ...      everything else
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import importlib
-import os
 import random
 import sys
 from pathlib import Path
@@ -37,6 +35,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done or full marks, 1 below, 2 usage, 3 the kit's own fault."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        return _run(arguments)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write out what print() has kept back: at exit, Python would complain of a reader that has left (`| head`)."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        from grader.report import terminal
+
+        terminal.silence(sys.stdout)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
         if arguments and arguments[0] in VERBS:
             return _run_verb(arguments[0], arguments[1:])
         return _grade(arguments)
@@ -49,10 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted; nothing is left running")
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`); point the descriptor elsewhere so that the exit stays quiet.
-        with contextlib.suppress(OSError):
-            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    except BrokenPipeError:  # the reader of our output has left before its end
         return EXIT_BELOW
     except Exception as error:  # noqa: BLE001  (Python's own exit status, 1, would be a mark)
         fault = _unexpected(error)

@@ -113,12 +113,12 @@ def write(text: str, stream: TextIO) -> bool:
         stream.write(text.encode(encoding, "replace").decode(encoding))
         stream.flush()
     except (OSError, ValueError):
-        _silence(stream)
+        silence(stream)
         return False
     return True
 
 
-def _silence(stream: TextIO) -> None:
+def silence(stream: TextIO) -> None:
     """Send the stream to nowhere: the interpreter flushes it once more at exit, which must not change the exit code."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -223,12 +223,37 @@ def test_the_command_loads_no_module_of_the_current_folder(tmp_path: Path) -> No
     assert "cgi_calculator/response/" in done.stdout
 
 
-def test_a_reader_that_leaves_early_changes_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--list"], EXIT_OK),
+        (["--help"], EXIT_OK),
+        ([], EXIT_USAGE),
+        (["hint", "cgi_calculator/query", "--all"], EXIT_OK),
+        (["stubs", "--check"], EXIT_OK),
+    ],
+    ids=["list", "help", "nothing", "hint", "stubs"],
+)
+def test_a_reader_that_leaves_early_changes_nothing_else(arguments: list[str], code: int, unbuffered: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "grader", "--list"], cwd=KIT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "grader", *arguments],
+        cwd=KIT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.close()
-        assert b"Traceback" not in process.stderr.read()
-        assert process.wait(60) in (EXIT_OK, EXIT_BELOW)
+        assert process.stderr.read() == b""
+        assert process.wait(60) in ((code, EXIT_BELOW) if unbuffered else (code,))
+
+
+def test_usage_is_told_without_colour(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # heeded by argparse from Python 3.14 on
+    code, _, err = run(capsys, "hint")
+    assert (code, "Type python -m grader hint" in err, "\x1b" in err) == (EXIT_USAGE, True, False)
