@@ -148,7 +148,7 @@ def test_actions_are_githubs_own_at_a_commit(path: Path) -> None:
 
 def test_the_kit_is_tested_with_every_python_it_supports() -> None:
     jobs = load("ci.yml")["jobs"]
-    assert jobs["linux"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert jobs["linux"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
     assert [step["run"] for step in jobs["linux"]["steps"] if "run" in step] == [".ci/run"]
     places = jobs["elsewhere"]["strategy"]["matrix"]["include"]
     assert [place["os"] for place in places] == ["windows-latest", "macos-latest"]
