@@ -26,10 +26,11 @@ chosen = (Selection(tiny, tiny.checks),)
 grade(Submission(Path(sys.argv[2]), "s"), chosen, Settings(), lambda outcome: print("one", flush=True))
 """
 
-# Starts a process that gets away by a double fork and a session of its own, then never answers.
+# Starts a process that gets away by a double fork and a session of its own, and says so; then never answers.
 ESCAPES_AND_HANGS = """        if os.fork() == 0:
             os.setsid()
             if os.fork() == 0:
+                open(os.environ["HOME"] + "/escaped", "w").close()
                 time.sleep(600)
             os._exit(0)
         time.sleep(600)
@@ -67,11 +68,12 @@ def test_an_interrupted_run_leaves_no_process_and_no_folder(tmp_path: Path) -> N
     assert process.stdout is not None
     for _ in range(3):  # words/abc, words/fuzz, page/answer; then page/empty hangs
         assert process.stdout.readline() == b"one\n"
-    deadline = time.monotonic() + 20
-    while len(mentioning("submission/cgi-bin")) < 3 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60  # only a hang takes so long
+    while not list(scratch.rglob("escaped")) and time.monotonic() < deadline:
         time.sleep(0.01)  # then the system is asked again
-    assert len(mentioning("submission/cgi-bin")) >= 3  # the worker, the program, and the one that got away
+    assert len(list(scratch.rglob("escaped"))) == 1
+    assert len(mentioning(str(scratch))) >= 3  # the judge, the program, and the one that got away
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert mentioning(str(scratch)) == []
     assert list(scratch.iterdir()) == []
