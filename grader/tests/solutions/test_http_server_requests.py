@@ -64,12 +64,20 @@ def test_a_refused_get_still_gets_its_page(server: Running) -> None:
         ),
     ],
 )
-def test_many_blanks_in_a_faulty_field_cost_no_time(server: Running, request_bytes: bytes) -> None:
-    begin = time.monotonic()
+def test_many_blanks_in_a_faulty_field_are_refused(server: Running, request_bytes: bytes) -> None:
+    with Connection(server.port, 30) as client:
+        assert client.send(request_bytes).reply().status == 400
+
+
+@pytest.mark.parametrize(("function", "end"), [("parse_fields", b"\r\n"), ("take_trailers", b"\r\n\r\n")])
+def test_many_blanks_in_a_faulty_field_cost_no_time(function: str, end: bytes) -> None:
+    server = runpy.run_path(str(SOLUTION))
+    begin = time.process_time()
     for _ in range(5):
-        with Connection(server.port, 10) as client:
-            assert client.send(request_bytes).reply().status == 400
-    assert time.monotonic() - begin < 2.0
+        with pytest.raises(server["HttpError"]):
+            server[function](b"X:" + b" " * 16000 + b"\x01" + end)
+    # A pattern that tries every way to share out the blanks takes more than a second for each; this one 0.1 ms.
+    assert time.process_time() - begin < 1.0
 
 
 def test_a_body_of_tiny_chunks_is_read_in_many_turns() -> None:
@@ -79,14 +87,14 @@ def test_a_body_of_tiny_chunks_is_read_in_many_turns() -> None:
         stream = server["_Stream"](mine, "127.0.0.1", 10.0)
         stream.buffer = b"1\r\na\r\n" * 100_000 + b"0\r\n\r\nnext"
         steps = server["_read_body"](stream, "chunked")
-        begin = time.monotonic()
+        begin = time.process_time()
         turns = 0
         with pytest.raises(StopIteration) as done:
             while True:
                 next(steps)
                 turns += 1
     assert turns > 20
-    assert time.monotonic() - begin < 3.0
+    assert time.process_time() - begin < 3.0  # it takes 0.15 s; copying what follows at every chunk takes 10
     assert done.value.value == b"a" * 100_000
     assert stream.buffer == b"next"
 

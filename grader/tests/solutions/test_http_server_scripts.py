@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -27,8 +28,8 @@ SCRIPTS = {
     "header.py": "print('Content-Type: a/b\\nX-A: ' + 'a' * 70000 + '\\n')\n",
     "detach.py": (
         "import subprocess, sys\n"
-        f"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(12)'], start_new_session=True)\n{PLAIN}"
-        "print('complete')\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True)\n"
+        f"{PLAIN}print('complete', child.pid)\n"
     ),
     "reset.py": "print('Status: 205 Reset\\nContent-Type: text/plain\\n\\nsome content')\n",
     "media.py": "print('Status: 415\\nContent-Type: text/plain\\n\\n')\n",
@@ -49,6 +50,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(root: Path, tmp_path: Path) -> Iterator[Running]:
     with running(root, tmp_path / "log", "--timeout", "3") as found:
+        yield found
+
+
+@pytest.fixture
+def patient(root: Path, tmp_path: Path) -> Iterator[Running]:
+    """A server that waits for a script longer than ask() waits for an answer."""
+    with running(root, tmp_path / "log", "--timeout", "60") as found:
         yield found
 
 
@@ -87,22 +95,21 @@ def processes(name: str) -> list[int]:
     return found
 
 
-def test_files_do_not_wait_for_scripts_whatever_their_name(server: Running) -> None:
-    hanging = [ask(server, "/hang.py") for _ in range(MAX_SCRIPTS + 4)]
-    begin = time.monotonic()
-    assert answer_to(ask(server, "/100%25.txt"))[0] == 200
-    assert answer_to(ask(server, "/nothing.py"))[0] == 404
-    assert answer_to(ask(server, "/docs/x.py.txt"))[0] == 404
-    assert time.monotonic() - begin < 2.0
+def test_files_do_not_wait_for_scripts_whatever_their_name(patient: Running) -> None:
+    hanging = [ask(patient, "/hang.py") for _ in range(MAX_SCRIPTS + 4)]
+    assert answer_to(ask(patient, "/100%25.txt"))[0] == 200
+    assert answer_to(ask(patient, "/nothing.py"))[0] == 404
+    assert answer_to(ask(patient, "/docs/x.py.txt"))[0] == 404
+    assert select.select(hanging, [], [], 0)[0] == []  # the scripts are not done yet
     for sock in hanging:
         sock.close()
 
 
 def test_many_hanging_scripts_keep_nobody_waiting_longer_than_one(server: Running) -> None:
     begin = time.monotonic()
-    hanging = [ask(server, "/hang.py") for _ in range(MAX_SCRIPTS * 2 + 8)]
+    hanging = [ask(server, "/hang.py") for _ in range(MAX_SCRIPTS * 6)]
     statuses = [answer_to(sock)[0] for sock in hanging]
-    assert time.monotonic() - begin < 3 + 3
+    assert time.monotonic() - begin < 3 + 10  # in turns, each waiting for the one before, it would be 6 times 3
     assert set(statuses) <= {503, 504}
     assert statuses.count(504) >= MAX_SCRIPTS
     assert 503 in statuses
@@ -116,16 +123,16 @@ def test_scripts_that_wait_for_a_place_get_it(server: Running) -> None:
 @LINUX_ONLY
 def test_no_script_outlives_the_server_however_many_wait(root: Path, tmp_path: Path) -> None:
     script = f"{root}{os.sep}hang.py"
-    with running(root, tmp_path / "log", "--timeout", "20") as server:
+    with running(root, tmp_path / "log", "--timeout", "60") as server:
         hanging = [ask(server, "/hang.py") for _ in range(MAX_SCRIPTS + 4)]
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while len(processes(script)) < MAX_SCRIPTS and time.monotonic() < end:
             time.sleep(0.05)
         assert len(processes(script)) == MAX_SCRIPTS
         os.kill(server.pid, signal.SIGTERM)
     for sock in hanging:
         sock.close()
-    end = time.monotonic() + 2
+    end = time.monotonic() + 30  # they would sleep for 60
     while processes(script) and time.monotonic() < end:
         time.sleep(0.05)
     left = processes(script)
@@ -136,18 +143,15 @@ def test_no_script_outlives_the_server_however_many_wait(root: Path, tmp_path: P
 
 
 @LINUX_ONLY
-def test_a_process_that_a_script_leaves_behind_delays_no_answer(server: Running) -> None:
-    begin = time.monotonic()
-    status, data = answer_to(ask(server, "/detach.py"))
-    assert time.monotonic() - begin < 2.5
+def test_a_process_that_a_script_leaves_behind_delays_no_answer(patient: Running) -> None:
+    status, data = answer_to(ask(patient, "/detach.py"))
     assert (status, b"complete" in data) == (200, True)
+    os.kill(int(data.split()[-1]), signal.SIGTERM)  # it runs still: who waits for its end would not be here yet
 
 
 @pytest.mark.parametrize("script", ["flood.py", "header.py"])
-def test_output_without_end_or_with_a_huge_header_is_502(server: Running, script: str) -> None:
-    begin = time.monotonic()
-    assert answer_to(ask(server, f"/{script}"))[0] == 502
-    assert time.monotonic() - begin < 2.5
+def test_output_without_end_or_with_a_huge_header_is_502(patient: Running, script: str) -> None:
+    assert answer_to(ask(patient, f"/{script}"))[0] == 502  # long before its time is over, which would be 504
 
 
 def test_the_host_of_an_absolute_target_stands_for_the_host_field(server: Running) -> None:
