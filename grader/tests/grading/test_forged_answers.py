@@ -60,7 +60,7 @@ def test_a_forged_line_costs_the_program_its_points_and_nobody_time(tmp_path: Pa
     card = grade_source(tmp_path, RUN_STUB + FORGED.format(line=LINES[kind]))
     assert card.points == 0
     assert not card.broken, verdicts(card)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60  # it takes one second; only who searches all of it takes minutes
 
 
 def test_keys_with_one_hash_are_refused_and_text_is_not() -> None:
@@ -108,7 +108,7 @@ def test_a_worker_that_does_not_read_is_not_waited_for(tmp_path: Path) -> None:
     finally:
         worker.close()
     assert isinstance(answer, Hung)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50  # the program sleeps for 60
 
 
 # The worker hides its modules; who walks up the interpreter's frames finds them all the same.

@@ -14,12 +14,12 @@ from grader.sandbox.spawn import Child, Site
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a program ended. `code` is None when it had to be ended at its deadline; `seconds` until it was gone."""
+    """How a program ended. `code` is None when it was ended at its deadline; `closed`: nobody holds its output open."""
 
     code: int | None
     stdout: str
     stderr: str
-    seconds: float
+    closed: bool
 
 
 def stage(folder: Path, isolation: str, **files: str) -> Site:
@@ -40,5 +40,5 @@ def run(site: Site, policy: Policy | None = None) -> Ran:
     output = Drain(child.take_stdout(), policy.output)
     code = child.wait(child.started + policy.wall)
     child.end()
-    output.ended(time.monotonic() + 1.0)
-    return Ran(code, output.data.decode(), child.error_text, time.monotonic() - child.started)
+    closed = output.ended(time.monotonic() + 10.0)  # at once, unless something lives on
+    return Ran(code, output.data.decode(), child.error_text, closed)
