@@ -44,10 +44,11 @@ def grade(
     selections: tuple[Selection, ...],
     settings: Settings,
     progress: Progress = lambda outcome: None,
+    stop: Stop | None = None,
 ) -> Scorecard:
-    """Grade the selected checks. Raises KitError when the isolation asked for cannot be had."""
+    """Grade the selected checks, until `stop` is requested. Raises KitError when the isolation cannot be had."""
     texts = {selection.exercise.id: read_main(submission, selection.exercise) for selection in selections}
-    run = _Run(submission, settings, choose_isolation(settings.isolation), progress, texts)
+    run = _Run(submission, settings, choose_isolation(settings.isolation), progress, texts, stop=stop or Stop())
     become_subreaper()  # what a judge leaves behind when it is ended comes to us, and is ended too
     with ThreadPoolExecutor(max(1, settings.jobs)) as pool:
         try:

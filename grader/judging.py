@@ -46,9 +46,13 @@ class Stop:
         if self.requested:
             end_tree(process)
 
+    def remove(self, process: subprocess.Popen[bytes]) -> None:
+        """It has ended, or its own thread ends it: its number may soon be another's."""
+        self._running.remove(process)
+
     def now(self) -> None:
         self.requested = True
-        for process in self._running:
+        for process in list(self._running):
             end_tree(process)
 
 
@@ -82,6 +86,7 @@ class JudgeRun:
                 process.stdin.close()
             yield from self._follow(process, lines, errors)
         finally:
+            self._stop.remove(process)
             # The children of the judge are in sessions of their own: once the judge is gone they come to us.
             end_tree(process)
             remove_shared_memory(child_uid(process.pid))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from grader.course import Selection
 from grader.grade import grade
+from grader.judging import Stop
 from grader.model import Exercise, ExerciseCard, KitError, Settings, Verdict
 from grader.submission import Submission
 
@@ -99,10 +100,11 @@ def changed_copy(folder: Path, exercise: Exercise, change: Callable[[str], str])
         yield Submission(root, "mutant")
 
 
-def grade_mutant(kit: Path, exercise: Exercise, mutant: Mutant, settings: Settings) -> MutantResult:
-    """Grade one mutant on the whole exercise."""
+def grade_mutant(kit: Path, exercise: Exercise, mutant: Mutant, settings: Settings, stop: Stop) -> MutantResult:
+    """Grade one mutant on the whole exercise, until `stop` is requested."""
     with changed_copy(kit / "solutions" / exercise.id, exercise, lambda text: apply(mutant, text)) as submission:
-        card = grade(submission, (Selection(exercise, exercise.checks),), replace(settings, jobs=1)).cards[0]
+        selection = Selection(exercise, exercise.checks)
+        card = grade(submission, (selection,), replace(settings, jobs=1), stop=stop).cards[0]
     return MutantResult(mutant, lost(card), card.points, broken(card))
 
 
@@ -120,5 +122,11 @@ def grade_mutants(
     kit: Path, exercise: Exercise, mutants: tuple[Mutant, ...], settings: Settings
 ) -> Iterator[MutantResult]:
     """Grade many mutants, `settings.jobs` at a time; results come in the order of the file."""
+    stop = Stop()
     with ThreadPoolExecutor(settings.jobs) as pool:
-        yield from pool.map(lambda mutant: grade_mutant(kit, exercise, mutant, settings), mutants)
+        try:
+            yield from pool.map(lambda mutant: grade_mutant(kit, exercise, mutant, settings, stop), mutants)
+        except BaseException:  # Ctrl-C above all: nobody waits for those that run
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop.now()
+            raise

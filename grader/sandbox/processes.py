@@ -95,7 +95,7 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
     else:
         strays = _descendants_by_ps(process.pid) if sys.platform == "darwin" and process.poll() is None else []
         # The group lives on when its leader has gone, and its number is not reused while it does. Once the leader
-        # is reaped and the group is empty, killpg finds nothing.
+        # is reaped and the group is empty, killpg finds nothing, or in time somebody else: do not come here late.
         _kill(os.killpg, process.pid)
         for pid in strays:
             _kill(os.kill, pid)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from grader.audit.mutants import apply, grade_mutants, load_mutants
-from grader.course import load_course
-from grader.grade import KIT
+from grader.audit.mutants import Mutant, apply, grade_mutants, load_mutants
+from grader.course import Selection, load_course
+from grader.grade import KIT, grade
+from grader.judging import Stop
 from grader.model import Exercise, KitError, Settings
-from grader.tests.grading.specimens import GOOD, TINY
+from grader.tests.grading.specimens import GOOD, TINY, submit
 
 MUTANT = '''
 [[mutant]]
@@ -49,6 +52,39 @@ def test_a_mutant_that_loses_what_it_should_is_no_problem_and_others_are(tmp_pat
         "should have failed but passed: page/empty",
         "failed though it should pass: page/answer, page/empty, words/fuzz",
     ]
+
+
+def test_nobody_waits_for_the_mutants_that_run_when_one_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, seen = threading.Event(), []
+
+    def graded(kit: Path, exercise: Exercise, mutant: Mutant, settings: Settings, stop: Stop) -> None:
+        if mutant.id == "interrupted":
+            running.wait(30)
+            raise KeyboardInterrupt
+        running.set()
+        for _ in range(3000):
+            if stop.requested:
+                break
+            time.sleep(0.01)
+        seen.append(stop.requested)
+
+    monkeypatch.setattr("grader.audit.mutants.grade_mutant", graded)
+    mutants = [Mutant(name, frozenset(), ()) for name in ("interrupted", *"abcdefgh")]
+    with pytest.raises(KeyboardInterrupt):
+        list(grade_mutants(tmp_path, TINY, tuple(mutants), Settings(jobs=2)))
+    assert set(seen) == {True}
+    assert len(seen) <= 2
+
+
+def test_a_stop_that_comes_late_ends_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop()
+    ended: list[object] = []
+    grade(submit(tmp_path, GOOD), (Selection(TINY, TINY.checks),), Settings(effort="quick"), stop=stop)
+    monkeypatch.setattr("grader.judging.end_tree", ended.append)
+    stop.now()
+    assert ended == []
 
 
 def test_a_mutant_whose_text_is_gone_is_refused(tmp_path: Path) -> None:
