@@ -17,8 +17,10 @@ INHERITED = ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "LANG"
 # What all processes of one exercise may take together (see guard.py): MiB, MiB, a count.
 TREE_MEMORY, TREE_FILES, TREE_NAMES = 3072, 1024, 6000
 
-FIRST_UID = 200_000
-UIDS = 60_000
+# The first user, and how many: each judge has one for its children. The first range lies beyond all that /etc/subuid
+# gives to people's containers, whose files are not ours to remove; the others are for a grader in a container, where
+# there are fewer users.
+USERS = ((2_000_000_000, 60_000), (200_000, 60_000), (20_000, 40_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +86,22 @@ def child_uid(judge: int | None = None) -> int | None:
     """
     if sys.platform != "linux" or os.geteuid() != 0:
         return None
-    return FIRST_UID + (os.getpid() if judge is None else judge) % UIDS
+    found = _own_users()
+    return None if found is None else found[0] + (os.getpid() if judge is None else judge) % found[1]
+
+
+@cache
+def _own_users() -> tuple[int, int] | None:
+    return mapped_users(*(Path(f"/proc/self/{name}_map").read_text(encoding="ascii") for name in ("uid", "gid")))
+
+
+def mapped_users(*tables: str) -> tuple[int, int] | None:
+    r"""The first range of USERS that exists in all these tables of a namespace (user_namespaces(7)).
+
+    "0 1000 1\n1 100000 65536\n" (user 0, and 65536 from 1 on) -> (20_000, 40_000)
+    """
+    rows = [[tuple(map(int, line.split())) for line in table.splitlines()] for table in tables]
+    for first, count in USERS:
+        if all(any(low <= first and first + count <= low + length for low, _, length in each) for each in rows):
+            return first, count
+    return None
