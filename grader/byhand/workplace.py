@@ -11,8 +11,9 @@ from pathlib import Path
 
 from grader.model import Exercise, UsageError
 from grader.sandbox.isolation import choose_isolation
+from grader.sandbox.policy import child_uid
 from grader.sandbox.processes import become_subreaper, sweep
-from grader.sandbox.scratch import SKIPPED, copy_submission
+from grader.sandbox.scratch import SKIPPED, copy_submission, remove_shared_memory
 from grader.sandbox.spawn import Site
 from grader.sandbox.stage import prepare_site
 from grader.submission import Submission
@@ -58,7 +59,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(submission: Submission, exercise: Exercise) -> Iterator[Workplace]:
-    """A workplace that leaves nothing behind: no folder, no process."""
+    """A workplace that leaves nothing behind: no folder, no process, no shared memory."""
     main = submission.folder(exercise) / exercise.main
     if not main.is_file():
         raise UsageError(f"{submission.shown_path(exercise, exercise.main)} does not exist")
@@ -68,6 +69,7 @@ def workplace(submission: Submission, exercise: Exercise) -> Iterator[Workplace]
             yield Workplace(submission, exercise, Path(name).resolve(), choose_isolation("auto"))
         finally:
             sweep()
+            remove_shared_memory(child_uid())
 
 
 def fingerprint(folder: Path) -> frozenset[tuple[str, int, int]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
 
 from grader.byhand import replay
 from grader.model import Settings, UsageError
+from grader.sandbox.isolation import landlock_holds
+from grader.sandbox.policy import child_uid
 from grader.tests.grading.specimens import GOOD, STUB, TINY, submit
 
 
@@ -68,6 +71,17 @@ def test_a_call_shows_what_it_raised_and_where(tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr().out.splitlines()
     assert shown[1].startswith("< raised TypeError")
     assert shown[2].startswith("| raised at tiny.py:")
+
+
+@pytest.mark.skipif(child_uid() is None or not landlock_holds(), reason="needs a user of its own for the children")
+def test_a_call_leaves_nothing_in_shared_memory(tmp_path: Path) -> None:
+    left = Path("/dev/shm") / f"left-by-hand-{os.getpid()}"
+    source = GOOD.replace(
+        "    return text", f"    open({str(left)!r}, 'w').close()\n    return str(os.stat({str(left)!r}).st_uid)"
+    )
+    submit(tmp_path, source)
+    assert again(tmp_path, "tiny", "--call", "backwards('ab')") == 0
+    assert not left.exists()
 
 
 def test_a_call_that_gives_no_answer_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
