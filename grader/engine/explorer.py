@@ -8,19 +8,19 @@ The fixtures are those of the judge, in one process and for one exercise at a ti
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from grader.course import load_course, load_exercise
-from grader.engine.fixtures import SubmissionFixtures
+from grader.engine.fixtures import Staged
 from grader.job import Job
 from grader.model import Exercise, KitError, UsageError
 from grader.sandbox.isolation import choose_isolation
+from grader.sandbox.policy import child_uid
 from grader.sandbox.processes import become_subreaper
-from grader.sandbox.scratch import copy_submission
+from grader.sandbox.scratch import copy_submission, remove_shared_memory, remove_tree
 from grader.sandbox.stage import prepare_site
 from grader.submission import find_submission
 
@@ -32,7 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         exercise = _exercise_of(config.args)
         scratch = Path(tempfile.mkdtemp(prefix="grader-"))
-        config.add_cleanup(lambda: shutil.rmtree(scratch, ignore_errors=True))
+        config.add_cleanup(lambda: remove_tree(scratch))
+        config.add_cleanup(lambda: remove_shared_memory(child_uid()))
         submission = find_submission(Path(os.environ.get("SUBMISSION", "exercises")), load_course())
         copy_submission(submission.folder(exercise), scratch / "child" / "submission")
         job = Job(
@@ -49,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
             check_seconds=0.0,
         )
         become_subreaper()
-        config.pluginmanager.register(SubmissionFixtures(job, exercise, prepare_site(scratch, exercise, job.isolation)))
+        config.pluginmanager.register(Staged(job, exercise, prepare_site(scratch, exercise, job.isolation)))
     except (UsageError, KitError) as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -42,7 +42,7 @@ def run(job: Any, emit: Any) -> int:
     from hypothesis.configuration import set_hypothesis_home_dir
 
     from grader.course import load_exercise
-    from grader.engine.fixtures import SubmissionFixtures
+    from grader.engine.fixtures import Staged
     from grader.engine.fuzz import PLAN
     from grader.engine.plugin import GradePlugin
     from grader.job import outcome_to_json
@@ -72,7 +72,7 @@ def run(job: Any, emit: Any) -> int:
     ]  # fmt: skip
     plugins = [
         GradePlugin(exercise, job.checks, job.passed, job.budget, main.parent, report),
-        SubmissionFixtures(job, exercise, site),
+        Staged(job, exercise, site),
     ]
     os.chdir(scratch)
     return int(pytest.main(arguments, plugins=plugins))

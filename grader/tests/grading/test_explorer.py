@@ -22,3 +22,4 @@ def test_one_check_runs_as_plain_pytest(submission: str, code: int) -> None:
         timeout=60,
     )
     assert done.returncode == code, done.stdout + done.stderr
+    assert "warning" not in done.stdout.lower()
