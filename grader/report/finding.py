@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from grader.model import Exchange, ExerciseCard, Finding, Outcome, Settings, Verdict
-from grader.report.layout import Page, literal, whole_literals
+from grader.report.layout import Literal, Page, literal, whole_literals
 from grader.report.printed import telling_lines
 from grader.report.safe import neutral
 
@@ -220,41 +220,64 @@ def _row_of_words(page: Page, label: str, text: str) -> None:
 
 def _cut(page: Page, text: str, caret: int | None, case: Case) -> list[tuple[str, str]]:
     """The lines of a literal text; the part around the caret where there are too many, and how many are missing."""
-    most = LONG_TEXT if case.verbose else SHORT_TEXT
-    begin = max(0, min(caret or 0, len(text)) - most // 2)
-    part = text[begin : begin + most]
-    place = None if caret is None else max(0, min(caret, len(text)) - begin)
-    # Bytes of the wire are shown line by line; a value of Python stands in one line, or is cut into whole literals.
+    # Bytes of the wire stand in plain quotes; values of Python, and words, do not.
     wire = text.startswith('"')
-    laid = literal(part, _room(page), place, page.encoding, at_line_ends=wire)
-    if not wire and caret is None and len(laid.lines) > 1:
-        laid = literal(whole_literals(part), _room(page), None, page.encoding, at_line_ends=False)
-    lines = [(line, "") for line in laid.lines]
-    first, last = 0, len(lines)
-    if not case.verbose and len(lines) > SHORT_LINES:
-        row = laid.caret[0] if laid.caret else 0
-        first = max(0, min(row - SHORT_LINES // 2, len(lines) - SHORT_LINES))
-        last = first + SHORT_LINES
-        # A line takes no more room than the note that it is missing.
-        first = 0 if first == 1 and not begin else first
-        last = len(lines) if last == len(lines) - 1 and begin + len(part) == len(text) else last
-    before = begin + sum(len(line) for line, _ in lines[:first])
-    after = len(text) - begin - len(part) + sum(len(line) for line, _ in lines[last:])
-    more = "" if case.verbose else ", -v shows all"
+    begin, part = _around(text, caret, LONG_TEXT if case.verbose else SHORT_TEXT)
+    place = None if caret is None else max(0, min(caret, len(text)) - begin)
+    laid = _laid_out(page, part, place, wire)
+    rest = len(text) - begin - len(part)
+    first, last = (0, len(laid.lines)) if case.verbose else _window(laid, cut_before=begin > 0, cut_after=rest > 0)
+    shown = [(line, "") for line in laid.lines[first:last]]
     if laid.caret is not None:
-        row, column = laid.caret
         # Only in bytes that are shown whole is the place a number that a person can use: data[9].
-        number = f"byte {laid.number - 1}" if begin == 0 and wire and '" + "' not in text else ""
-        pointer = f"^ {number}" if column + 2 + len(number) <= _room(page) else f"{number} ^"
-        at = column if pointer.startswith("^") else column + 1 - len(pointer)
-        lines.insert(row + 1, (" " * at + pointer, "bold red"))
-        last += 1
-    shown = lines[first:last]
-    if before:
+        countable = begin == 0 and wire and '" + "' not in text
+        shown.insert(laid.caret[0] + 1 - first, (_pointer(laid, laid.caret[1], _room(page), countable), "bold red"))
+    more = "" if case.verbose else ", -v shows all"
+    if before := begin + sum(map(len, laid.lines[:first])):
         shown.insert(0, (f"... {before} before this{more}", "dim"))
-    if after:
+    if after := rest + sum(map(len, laid.lines[last:])):
         shown.append((f"... {after} more{more}", "dim"))
     return shown
+
+
+def _around(text: str, caret: int | None, most: int) -> tuple[int, str]:
+    """At most so many characters with the caret in their middle, and the offset at which they begin."""
+    begin = max(0, min(caret or 0, len(text)) - most // 2)
+    return begin, text[begin : begin + most]
+
+
+def _laid_out(page: Page, part: str, place: int | None, wire: bool) -> Literal:
+    """Bytes of the wire are shown line by line; a value of Python stands in one line, or is cut into whole literals."""
+    laid = literal(part, _room(page), place, page.encoding, at_line_ends=wire)
+    if wire or place is not None or len(laid.lines) == 1:
+        return laid
+    return literal(whole_literals(part), _room(page), None, page.encoding, at_line_ends=False)
+
+
+def _window(laid: Literal, *, cut_before: bool, cut_after: bool) -> tuple[int, int]:
+    """The first line to show and the one behind the last: few, and the caret's among them.
+
+    `cut_before` and `cut_after` say that text is missing on that side already, so that a note stands there anyway.
+    """
+    number = len(laid.lines)
+    if number <= SHORT_LINES:
+        return 0, number
+    row = laid.caret[0] if laid.caret else 0
+    first = max(0, min(row - SHORT_LINES // 2, number - SHORT_LINES))
+    last = first + SHORT_LINES
+    # A line takes no more room than the note that it is missing.
+    if first == 1 and not cut_before:
+        first = 0
+    if last == number - 1 and not cut_after:
+        last = number
+    return first, last
+
+
+def _pointer(laid: Literal, column: int, room: int, countable: bool) -> str:
+    """What stands below the caret's column, "^ byte 9"; the number comes first where it has no room behind."""
+    number = f"byte {laid.number - 1}" if countable else ""
+    pointer = f"^ {number}" if column + 2 + len(number) <= room else f"{number} ^"
+    return " " * (column if pointer.startswith("^") else column + 1 - len(pointer)) + pointer
 
 
 def _put_transcript(page: Page, transcript: tuple[Exchange, ...], finding: Finding, case: Case) -> None:
