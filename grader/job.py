@@ -31,10 +31,12 @@ class Job:
     check_seconds: float
 
     def to_json(self) -> dict[str, Any]:
+        """As a dict that json.dumps() takes; from_json() is the inverse."""
         return dataclasses.asdict(self)
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Job:
+        """The inverse of to_json(). Raises KeyError or TypeError for a dict that is none."""
         return Job(**{**data, "checks": tuple(data["checks"]), "passed": tuple(data["passed"])})
 
 

@@ -82,6 +82,7 @@ class Step:
 
     @property
     def points(self) -> int:
+        """What its checks are worth together."""
         return sum(check.points for check in self.checks)
 
 
@@ -104,13 +105,16 @@ class Exercise:
 
     @property
     def checks(self) -> tuple[Check, ...]:
+        """Of all steps, in course order."""
         return tuple(check for step in self.steps for check in step.checks)
 
     @property
     def points(self) -> int:
+        """What its checks are worth together: 100 in this course."""
         return sum(step.points for step in self.steps)
 
     def step_of(self, check: Check) -> Step:
+        """The step that a check of this exercise belongs to."""
         return next(step for step in self.steps if step.id == check.step)
 
 
@@ -157,6 +161,7 @@ class Outcome:
 
     @property
     def points(self) -> int:
+        """All points of the check when it passed, else 0."""
         match self.verdict:
             case Verdict.PASSED:
                 return self.check.points
@@ -184,13 +189,16 @@ class ExerciseCard:
 
     @property
     def points(self) -> int:
+        """Earned, of the checks that were graded."""
         return sum(outcome.points for outcome in self.outcomes)
 
     @property
     def max_points(self) -> int:
+        """What the graded checks are worth, which is less than the exercise's where only a part was chosen."""
         return sum(outcome.check.points for outcome in self.outcomes)
 
     def step_outcomes(self, step: Step) -> tuple[Outcome, ...]:
+        """The outcomes of one step, in the order of its checks."""
         return tuple(outcome for outcome in self.outcomes if outcome.check.step == step.id)
 
     @property
@@ -244,14 +252,17 @@ class Scorecard:
 
     @property
     def points(self) -> int:
+        """Earned, of all exercises."""
         return sum(card.points for card in self.cards)
 
     @property
     def max_points(self) -> int:
+        """What the graded checks of all exercises are worth."""
         return sum(card.max_points for card in self.cards)
 
     @property
     def outcomes(self) -> Iterable[Outcome]:
+        """Of all exercises, in course order."""
         return (outcome for card in self.cards for outcome in card.outcomes)
 
     @property
@@ -261,6 +272,7 @@ class Scorecard:
 
     @property
     def examples(self) -> int:
+        """How many fuzz examples were judged in all."""
         return sum(outcome.examples for outcome in self.outcomes)
 
 

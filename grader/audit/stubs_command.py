@@ -11,6 +11,7 @@ from grader.names import find_exercise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `stubs` takes: exercises, and whether only to look."""
     parser.add_argument("exercise", nargs="*", help="only these exercises")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file is not up to date")
 

@@ -122,6 +122,7 @@ def measure(folder: Path, size: int, rounds: int, seconds: float) -> None:
 
 
 def main() -> None:
+    """Measure catalogs of all sizes and print what each page costs; see measure()."""
     parser = argparse.ArgumentParser(prog="python -m grader.bench.catalog", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 (default: 5)")
     parser.add_argument("--seconds", type=float, default=0.5, help="per round (default: 0.5)")

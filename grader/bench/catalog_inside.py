@@ -34,6 +34,7 @@ PAGES = {
 
 
 def load(main: str) -> Any:
+    """The catalog's main file as a module."""
     spec = importlib.util.spec_from_file_location("catalog", main)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -61,6 +62,7 @@ def timed(function: Callable[..., Any], name: str, spent: dict[str, float], insi
 
 
 def ask(application: Callable[..., Any], path: str, query: str) -> None:
+    """One GET; AssertionError when the answer is empty or its status not 200."""
     environ = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -76,6 +78,7 @@ def ask(application: Callable[..., Any], path: str, query: str) -> None:
 
 
 def main() -> None:
+    """Arguments: main file, database, seed, rounds, requests. Prints {page: {part: milliseconds}} as JSON."""
     path, db, seed, rounds, requests = sys.argv[1:]
     module = load(path)
     application = module.create_application(db, seed)

@@ -78,19 +78,24 @@ class Samples:
         self._costs: dict[str, list[Cost]] = {}
 
     def add(self, name: str, cost: Cost) -> None:
+        """One more round of `name`."""
         self._costs.setdefault(name, []).append(cost)
 
     def wall(self, name: str) -> float:
+        """The median, in seconds."""
         return statistics.median(cost.wall for cost in self._costs[name])
 
     def cpu(self, name: str) -> float:
+        """The median processor time, in seconds, children included."""
         return statistics.median(cost.cpu for cost in self._costs[name])
 
     def rounds(self, name: str) -> int:
+        """How often it was measured."""
         return len(self._costs[name])
 
     @property
     def names(self) -> list[str]:
+        """In the order in which they first came."""
         return list(self._costs)
 
 
@@ -110,10 +115,12 @@ def grading(samples: Samples, name: str, path: str, *names: str) -> str:
 
 
 def bare_start() -> None:
+    """Start an interpreter that does nothing, and wait for its end: what no child can cost less than."""
     subprocess.run(BARE, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Rounds, a limit in seconds, and a file for the medians."""
     parser.add_argument("--rounds", type=int, default=ENOUGH_ROUNDS, help="rounds (default and least: 5)")
     parser.add_argument("--limit", type=float, default=240.0, help="start no further round after these seconds")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the medians there as well")

@@ -162,6 +162,7 @@ def table(load: Load, results: dict[str, Series]) -> str:
 
 
 def main() -> None:
+    """Measure each server in turn, and print requests per second, latency (p99) and memory."""
     parser = argparse.ArgumentParser(prog="python -m grader.bench.serving", description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="medians of this many rounds (default %(default)s)")
     parser.add_argument("--seconds", type=int, default=1, help="length of one measurement (default %(default)s)")

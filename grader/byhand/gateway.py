@@ -44,12 +44,14 @@ class Gateway(ThreadingHTTPServer):
         self.script_name = "/" + place.exercise.main
 
     def server_bind(self) -> None:
+        """Bind, and take the address as the name."""
         # HTTPServer asks the name service for the host's full name here, which can take seconds.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     @property
     def address(self) -> tuple[str, int]:
+        """("127.0.0.1", the port it listens on)."""
         return str(self.server_address[0]), int(self.server_address[1])
 
 
@@ -70,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         """The relay shows what passes."""
 
     def answer(self) -> None:
+        """Run the program for this request and send what it answers, or a page that says why not."""
         refusal = refuse_body(self.headers)
         if refusal is not None:
             self.close_connection = True

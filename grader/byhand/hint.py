@@ -23,6 +23,7 @@ KIT = Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `hint` takes: a step, and which of its hints."""
     parser.add_argument("step", metavar="EXERCISE/STEP", help="for example cgi_calculator/query")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--all", action="store_true", help="every hint of the step at once")
@@ -92,6 +93,7 @@ class Memory:
         return {}
 
     def shown(self, name: str) -> int:
+        """How many hints of the step `name` ("cgi_calculator/query") have been shown; 0 at first."""
         return self._read().get(self._key(name), 0)
 
     def _key(self, name: str) -> str:

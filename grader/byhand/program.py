@@ -28,6 +28,7 @@ class WholeLines:
         self._say, self._rest = say, ""
 
     def add(self, text: str) -> None:
+        """One more piece: hands on what ends with a line end, keeps the rest."""
         lines, end, self._rest = (self._rest + text).rpartition("\n")
         if end:
             self._say(lines)

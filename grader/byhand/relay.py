@@ -84,6 +84,7 @@ class _Link:
 
     @property
     def side(self) -> str:
+        """Who speaks: "client" or "server"."""
         return "client" if self.way == ">" else "server"
 
 
@@ -99,6 +100,7 @@ class Relay:
 
     @property
     def port(self) -> int:
+        """Where it listens."""
         return int(self._listener.getsockname()[1])
 
     def _accept(self) -> None:

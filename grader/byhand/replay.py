@@ -45,6 +45,7 @@ LONGEST_SECONDS = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `replay` takes: a folder and a check, or a call or bytes of one's own."""
     parser.add_argument("path", help="the folder that was graded")
     parser.add_argument("name", metavar="EXERCISE/STEP/CHECK", help="the check; only EXERCISE with --call or --send")
     what = parser.add_mutually_exclusive_group()

@@ -25,6 +25,7 @@ LOOK_SECONDS = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `serve` takes: a folder, an exercise, and a port."""
     parser.add_argument("path", help="the folder to run from: exercises, solutions, or one of that shape")
     parser.add_argument("exercise", help="for example cgi_calculator")
     parser.add_argument("--port", type=port, metavar="N", help="listen there (default: a free port from 8000 up)")

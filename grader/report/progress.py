@@ -41,6 +41,7 @@ class Count:
 
     @property
     def finished(self) -> bool:
+        """Whether every check has an outcome."""
         return self.done >= self.total
 
 

@@ -208,6 +208,7 @@ def _next(cards: Iterable[ExerciseCard]) -> Check | None:
 
 
 def is_untouched(card: ExerciseCard) -> bool:
+    """Whether the exercise is not begun: each of its checks meets a stub."""
     return bool(card.outcomes) and all(outcome.verdict is Verdict.NOT_STARTED for outcome in card.outcomes)
 
 

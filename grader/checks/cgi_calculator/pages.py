@@ -39,6 +39,7 @@ class Element:
     text: str = ""
 
     def get(self, name: str, default: str = "") -> str:
+        """The value of an attribute, `default` when it is not there."""
         return self.attributes.get(name, default)
 
 
@@ -65,9 +66,11 @@ class Page:
     all_controls: list[Control]
 
     def all(self, tag: str) -> list[Element]:
+        """Every element with this tag that a browser would show, in order."""
         return [element for element in self.elements if element.tag == tag and not element.inert]
 
     def by_id(self, identity: str) -> Element | None:
+        """The first element with this id that a browser would show."""
         found = (element for element in self.elements if element.get("id") == identity and not element.inert)
         return next(found, None)
 

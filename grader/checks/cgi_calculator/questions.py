@@ -22,6 +22,7 @@ SIGNIFICANT = 30
 
 
 def escape_byte(byte: int) -> str:
+    """0xE9 -> "%E9"."""
     return f"%{byte:02X}"
 
 

@@ -53,10 +53,12 @@ class Element:
     parent: Element | None = field(default=None, repr=False, compare=False)
 
     def get(self, name: str) -> str:
+        """The value of an attribute, "" when it is not there."""
         return self.attributes.get(name, "")
 
     @property
     def classes(self) -> list[str]:
+        """The words of its class attribute."""
         return self.get("class").split()
 
     @property

@@ -29,6 +29,7 @@ NO_DETOUR = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O
 
 
 def book(title: str, author: str, year: int) -> Book:
+    """A book as it stands in a seed, without a number."""
     return {"title": title, "author": author, "year": year}
 
 
@@ -70,6 +71,7 @@ class Shelf:
         return read_json(reply)
 
     def total(self) -> Any:
+        """How many books /books says there are."""
         return listing(self.app.get_json("/books"))["total"]
 
     def all_books(self) -> dict[int, Book]:
@@ -190,6 +192,7 @@ KINDS = {int: "a whole number", str: "text", list: "a list"}
 
 
 def is_book(value: Any) -> bool:
+    """Whether it is an object with the four keys of a book, each of the right type."""
     return not faults_of(value, BOOK_KEYS)
 
 
@@ -234,10 +237,12 @@ def errors_of(reply: Reply) -> set[str]:
 
 
 def post_form(app: WsgiApp, fields: Any, **meta: str | None) -> WsgiReply:
+    """POST /books as a browser's form does it."""
     return app.post("/books", urlencode(fields).encode("ascii"), **meta)
 
 
 def post_json(app: WsgiApp, value: Any) -> WsgiReply:
+    """POST /books as a program does it."""
     return app.post("/books", json.dumps(value).encode("ascii"), JSON_TYPE)
 
 

@@ -27,6 +27,7 @@ def guard(module: Module, shown: str, **changes: Any) -> WsgiReply:
 
 
 def log_of(reply: WsgiReply) -> str:
+    """The order of events, in one line."""
     return ", ".join(reply.log)
 
 

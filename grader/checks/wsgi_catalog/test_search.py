@@ -75,10 +75,12 @@ def native(text: str) -> str:
 
 
 def numbers(**terms: Any) -> list[int]:
+    """The numbers of the books of BOOKS that match, of the first page."""
     return [number for number, item in enumerate(BOOKS, 1) if matches(item, **terms)][:20]
 
 
 def expect_found(app: WsgiApp, wanted: list[int], **terms: str) -> None:
+    """A search for these terms finds exactly these numbers, in this order."""
     expect_numbers(found(app, terms), wanted)
 
 

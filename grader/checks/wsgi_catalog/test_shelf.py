@@ -23,6 +23,7 @@ def seeded(module: Module, folder: Path) -> Path:
 
 
 def numbered(books: Any) -> dict[int, dict[str, Any]]:
+    """{1: {"id": 1, "title": ...}, ...}, as load_books() gives them."""
     return {number: {"id": number, **item} for number, item in enumerate(books, 1)}
 
 

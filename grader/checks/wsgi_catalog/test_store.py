@@ -247,6 +247,7 @@ def everything(running: RunningSite) -> dict[str, Any]:
 
 
 def over_http(running: RunningSite, query: str) -> dict[str, Any]:
+    """The page that a search by "many hands" and `query` ("title=a") gives, from a running server."""
     reply = running.get(f"/books/search?{query}&author=many+hands", headers=AS_JSON)
     expect(reply).status(200)
     return listing(reply)
