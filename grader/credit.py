@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from grader.course import Selection
-from grader.model import Check, Exercise, Outcome, Step, Verdict
+from grader.model import Check, Exercise, Finding, Outcome, Step, Verdict
 from grader.submission import functions, top_level_names
 
 
@@ -39,6 +39,25 @@ def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcom
             outcome = outcomes.get(check.id)
             if outcome is not None and _is_without(outcome, absent, outcomes, found, own_design):
                 found[check.id] = replace(outcome, verdict=Verdict.PASSED, finding=None, transcript=())
+    return found
+
+
+def waiting(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """The function checks of a design of one's own that are not paid yet, by id: each waits for a check on the wire.
+
+    "There is no such function" would send their author the wrong way: what to mend is what the wire shows.
+    """
+    if not _is_own_design({name for step in exercise.steps for name in step.functions}, tree):
+        return {}
+    found: dict[str, Outcome] = {}
+    for step in exercise.steps:
+        open_ones = [outcomes[key] for key in _shown_by(step) if key in outcomes and not _passed(outcomes[key])]
+        first = next((each for each in open_ones if each.verdict is not Verdict.BLOCKED), None)
+        for check in filter(is_function_check, step.checks):
+            outcome = outcomes.get(check.id)
+            if first and outcome and outcome.finding and (outcome.finding.absent or outcome.verdict is Verdict.BLOCKED):
+                finding = Finding(expected=f"{first.check.id} passes first", got=f"{first.check.id} has not passed")
+                found[check.id] = replace(outcome, verdict=Verdict.BLOCKED, finding=finding, transcript=())
     return found
 
 
@@ -71,8 +90,12 @@ def _absent(named: set[str], there: set[str], outcomes: Mapping[str, Outcome]) -
 
 
 def _is_shown(step: Step, outcomes: Mapping[str, Outcome]) -> bool:
-    verdicts = [outcomes[identity].verdict if identity in outcomes else None for identity in _shown_by(step)]
-    return bool(verdicts) and all(verdict is Verdict.PASSED for verdict in verdicts)
+    shown_by = _shown_by(step)
+    return bool(shown_by) and all(identity in outcomes and _passed(outcomes[identity]) for identity in shown_by)
+
+
+def _passed(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.PASSED
 
 
 def _is_without(

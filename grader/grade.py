@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from grader.course import Selection
-from grader.credit import credited, wire_checks
+from grader.credit import credited, waiting, wire_checks
 from grader.job import Job
 from grader.judging import JudgeRun, Stop
 from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Settings, UsageError, Verdict
@@ -90,10 +90,11 @@ class _Run:
                 self.progress(outcome)
         else:
             outcomes = self._judged(selection, wire_checks(selection, text.tree) if text.tree else ())
-            if text.tree is not None and (own := credited(selection.exercise, text.tree, outcomes)):
+            if text.tree is not None:
+                own = credited(selection.exercise, text.tree, outcomes)
                 points = sum(outcome.check.points for outcome in own.values() if outcome.check in selection.checks)
-                note = OWN_DESIGN.format(points=points)
-                outcomes |= own
+                note = OWN_DESIGN.format(points=points) if own else ""
+                outcomes |= waiting(selection.exercise, text.tree, outcomes) | own
         finished = [_complete(self.submission, selection, text.tree, outcomes[check.id]) for check in selection.checks]
         return ExerciseCard(selection.exercise, tuple(finished), note, round(time.monotonic() - started, 3))
 
@@ -220,7 +221,9 @@ def _complete(submission: Submission, selection: Selection, tree: ast.Module | N
         return replace(outcome, finding=replace(finding, look=f"{where} {function}()" if named else where))
     if finding.unloaded:
         return replace(outcome, finding=replace(finding, look=submission.shown_path(exercise, exercise.main)))
-    place = look(submission, exercise, exercise.step_of(outcome.check), tree, finding.sent.partition("(")[0])
+    # What is not written yet names itself: "parse_number() is yours to write".
+    naming = finding.expected if outcome.verdict is Verdict.NOT_STARTED else finding.sent
+    place = look(submission, exercise, exercise.step_of(outcome.check), tree, naming.partition("(")[0])
     return replace(outcome, finding=replace(finding, look=place))
 
 

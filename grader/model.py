@@ -205,7 +205,8 @@ class ExerciseCard:
     def next_open(self) -> Outcome | None:
         """The first check that is worth looking at now: not passed, and not blocked by another.
 
-        A program that does without most of the functions is a design of its own: there the wire comes first.
+        A program that does without most of the functions is a design of its own: there the wire comes first. A check
+        of a step whose functions are written, which only needs one of a later step, comes after what has failed there.
         """
         unpassed = [outcome for outcome in self.outcomes if outcome.verdict is not Verdict.PASSED]
         ready = [outcome for outcome in unpassed if outcome.verdict is not Verdict.BLOCKED]
@@ -213,7 +214,14 @@ class ExerciseCard:
         calls = [outcome for outcome in ready if "module" in outcome.check.fixtures]
         without = [each for each in calls if each.finding and (each.finding.absent or each.finding.unloaded)]
         own_design = self.cause is None and 2 * len(without) > len(calls)
-        return next(iter((own_design and wire) or ready or unpassed), None)
+        first = next(iter((own_design and wire) or ready or unpassed), None)
+        if first is not None and first.verdict is Verdict.NOT_STARTED:
+            begun = any(
+                each.verdict is Verdict.PASSED for each in self.step_outcomes(self.exercise.step_of(first.check))
+            )
+            failed = (each for each in ready if each.verdict is not Verdict.NOT_STARTED)
+            return (begun and next(failed, None)) or first
+        return first
 
     @property
     def cause(self) -> Outcome | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from grader.credit import credited
+from grader.credit import credited, waiting
 from grader.model import Exercise, Finding, Outcome, Verdict
 from grader.tests.grading.specimens import TINY
 
@@ -40,6 +40,18 @@ def test_nothing_is_credited_that_the_wire_does_not_show() -> None:
     for verdict in (Verdict.FAILED, Verdict.BLOCKED, Verdict.TIMEOUT):
         assert credited(TINY, OWN_DESIGN, outcomes(WRONG | RIGHT | {"page/empty": verdict})) == {}
     assert credited(TINY, OWN_DESIGN, outcomes(WRONG | {"page/answer": Verdict.PASSED})) == {}
+
+
+def test_a_design_of_its_own_is_told_which_check_on_the_wire_comes_first() -> None:
+    failed = outcomes(WRONG | RIGHT | {"page/empty": Verdict.FAILED})
+    absent = Finding(expected="a function named backwards", absent="backwards")
+    failed["words/abc"] = replace(failed["words/abc"], finding=absent)
+    found = waiting(TINY, OWN_DESIGN, failed)
+    assert [(key, outcome.verdict) for key, outcome in found.items()] == [(key, Verdict.BLOCKED) for key in WRONG]
+    assert all(each.finding and each.finding.expected == "page/empty passes first" for each in found.values())
+    from_the_stub = ast.parse("def respond(query): return query\n")
+    assert waiting(TINY, from_the_stub, failed) == {}
+    assert waiting(TINY, OWN_DESIGN, outcomes(WRONG | RIGHT)) == {}
 
 
 def test_what_is_broken_on_our_side_stays_broken() -> None:

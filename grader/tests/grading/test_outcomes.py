@@ -93,16 +93,20 @@ def test_who_ended_the_judge(open_for: float | None, code: int, verdicts: list[s
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "verdict"),
     [
-        pytest.param(OTHER_DESIGN.replace("400", "404"), id="wrong on the wire"),
-        pytest.param(OTHER_DESIGN + "\n\ndef backwards(text):\n    return text\n", id="a wrong function of the name"),
+        pytest.param(OTHER_DESIGN.replace("400", "404"), "blocked", id="wrong on the wire"),
+        pytest.param(
+            OTHER_DESIGN + "\n\ndef backwards(text):\n    return text\n", "failed", id="a wrong function of the name"
+        ),
     ],
 )
-def test_another_design_is_paid_for_functions_only_when_all_else_is_right(tmp_path: Path, source: str) -> None:
+def test_another_design_is_paid_for_functions_only_when_all_else_is_right(
+    tmp_path: Path, source: str, verdict: str
+) -> None:
     card = grade_source(tmp_path, source)
     assert card.points < 100
-    assert verdicts(card)["words/abc"] == "failed"
+    assert verdicts(card)["words/abc"] == verdict
 
 
 def test_an_untouched_stub_scores_nothing_and_is_called_not_started(tmp_path: Path) -> None:

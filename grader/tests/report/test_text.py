@@ -411,6 +411,18 @@ def test_in_a_design_of_its_own_the_wire_comes_first() -> None:
     assert card.next_open.check.id == "static/index"
 
 
+def test_what_only_waits_for_a_later_step_does_not_hide_what_failed_there() -> None:
+    ids = [check.id for check in exercise().checks]
+    todo = Finding(expected="listing_page() is yours to write")
+    card = _with({ids[1]: (Verdict.NOT_STARTED, todo), ids[-1]: (Verdict.FAILED, Finding(expected="status 200"))})
+    assert exercise().checks[0].step == exercise().checks[1].step
+    assert card.next_open is not None
+    assert card.next_open.check.id == ids[-1]
+    alone = _with({ids[1]: (Verdict.NOT_STARTED, todo)})
+    assert alone.next_open is not None
+    assert alone.next_open.check.id == ids[1]
+
+
 def test_after_a_file_that_does_not_load_the_first_step_is_the_next() -> None:
     unloaded = Finding(expected="a file that loads", got="NameError", unloaded=True)
     card = _with({check.id: (Verdict.CRASHED, unloaded) for check in exercise().checks})
