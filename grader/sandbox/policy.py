@@ -48,8 +48,8 @@ class Policy:
         if sys.platform == "win32":
             return []
         mib = 1 << 20
-        # RLIMIT_DATA counts what is really written to; RLIMIT_AS also counts what the C library merely reserves
-        # for threads, so it is far wider and only bounds the absurd.
+        # RLIMIT_DATA counts what can be written to, the stacks of threads included (launcher.py makes them small).
+        # RLIMIT_AS also counts what the C library merely reserves, so it is far wider and only bounds the absurd.
         return [
             ("RLIMIT_CPU", self.cpu, self.cpu + 1),
             ("RLIMIT_DATA", self.memory * mib, self.memory * mib),

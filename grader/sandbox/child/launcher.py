@@ -15,6 +15,8 @@ sys.argv and __file__, as if the interpreter had been started on it.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal itself would cost every start an enum
+import _thread
 import builtins
 import marshal
 import os
@@ -29,6 +31,7 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 INSTRUCTION = 8  # bytes
+STACK = 1 << 20  # bytes of each thread
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 SYS_LANDLOCK_RESTRICT_SELF = 446  # the same number on every architecture
@@ -44,6 +47,11 @@ def main() -> None:
     if config["landlock"] is not None or config["uid"] is not None or config["filter"]:
         own, pid = (number.to_bytes(4, sys.byteorder) for number in (config["own"], os.getpid()))
         _confine(config["landlock"], config["uid"], config["filter"].replace(own, pid))
+    # A grader in the background ignores Ctrl-C, and so would all that it starts.
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+    # RLIMIT_DATA counts a thread's stack as a whole. The usual 8 MiB would bound a server to some ninety threads.
+    _thread.stack_size(STACK)
     # -S leaves these two out; programs written for people may use them.
     import _sitebuiltins
 

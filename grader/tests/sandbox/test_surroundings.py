@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import py_compile
+import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,31 @@ def test_the_program_sees_itself_as_started_directly(tmp_path: Path, isolation: 
     ran = run(stage(tmp_path, isolation, main=text))
     assert ran.stdout == "__main__ Its docstring. True True\n['sys']\n"
     assert ran.code == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits, and other signals")
+def test_signals_are_those_of_a_fresh_program(tmp_path: Path, isolation: str) -> None:
+    text = "import signal\nprint(signal.getsignal(2) is signal.default_int_handler, signal.getsignal(15) == 0)\n"
+    site = stage(tmp_path, isolation, main=text)
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        ran = run(site)
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    assert ran.stdout == "True True\n", ran.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_thread_for_each_of_five_hundred_clients_is_possible(tmp_path: Path, isolation: str) -> None:
+    text = (
+        "import threading\ngo = threading.Event()\n"
+        "threads = [threading.Thread(target=go.wait) for _ in range(500)]\n"
+        "for thread in threads: thread.start()\n"
+        "print(threading.active_count())\ngo.set()\n"
+    )
+    ran = run(stage(tmp_path, isolation, main=text), Policy(processes=600))
+    assert ran.stdout == "501\n", ran.stderr
 
 
 def plant_bytecode(folder: Path) -> Path:
