@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 from grader.model import Complaint, Finding, Verdict
@@ -298,7 +299,7 @@ class Connection:
         self._buffer += data
         self._turn += data[: max(0, PIECE - len(self._turn))]
         self._turn_size += len(data)
-        TRANSCRIPT.got_more(show_bytes(self._turn, TURN_SHOWN, self._turn_size), self)
+        TRANSCRIPT.got_more(partial(show_bytes, bytes(self._turn), TURN_SHOWN, self._turn_size), self)
 
 
 def _listed(statuses: list[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from grader.model import Complaint, Finding, KitError, Verdict
@@ -88,7 +89,7 @@ class Module:
         match answer:
             case Returned(value):
                 if shown:
-                    TRANSCRIPT.got(show_value(value))
+                    TRANSCRIPT.got(partial(show_value, value))
                 return answer
             case Raised():
                 raise_if_stub(answer.type, answer.message)

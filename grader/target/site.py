@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -153,7 +154,7 @@ class RunningSite:
         reply = _reply(answer, body, sent, self._child.error_text)
         with self._lock:
             TRANSCRIPT.sent(sent)
-            TRANSCRIPT.got(show_bytes(reply.raw))
+            TRANSCRIPT.got(partial(show_bytes, reply.raw))
         if reply.status == 500:
             find_stub_error(reply.stderr)
         return reply

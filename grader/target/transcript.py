@@ -165,14 +165,18 @@ def show_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     return f"{name}({', '.join(shown)})" + (f"  ({folded[0]})" if len(folded) == 1 else "")
 
 
+Said = str | Callable[[], str]
+
+
 class Transcript:
     """The exchanges of one check, in order. Past MAX_EXCHANGES the oldest are forgotten.
 
+    What came may be given as a function that makes the text: most exchanges are never shown, and folding costs.
     `witness` tells what a server under test has printed during the check; it waits so many seconds for a traceback.
     """
 
     def __init__(self) -> None:
-        self._exchanges: list[Exchange] = []
+        self._exchanges: list[tuple[str, Said]] = []
         self._speaker: object = None
         self.witness: Callable[[float], str] | None = None
 
@@ -183,27 +187,32 @@ class Transcript:
     def sent(self, text: str) -> None:
         self._add("sent", text)
 
-    def got(self, text: str) -> None:
+    def got(self, text: Said) -> None:
         self._add("got", text)
 
-    def got_more(self, text: str, speaker: object) -> None:
+    def got_more(self, text: Said, speaker: object) -> None:
         """All that `speaker` has said since it was last spoken to: replaces what was noted of it, if that came last."""
         if self._speaker is speaker and speaker is not None:
             self._exchanges.pop()
         self._add("got", text)
         self._speaker = speaker
 
-    def _add(self, way: str, text: str) -> None:
+    def _add(self, way: str, text: Said) -> None:
         self._speaker = None
-        self._exchanges.append(Exchange(way, text[:MAX_EXCHANGE]))
+        self._exchanges.append((way, text))
         del self._exchanges[:-MAX_EXCHANGES]
 
     def last(self, way: str) -> str:
-        return next((exchange.text for exchange in reversed(self._exchanges) if exchange.way == way), "")
+        return next((_text_of(said) for whose, said in reversed(self._exchanges) if whose == way), "")
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        return tuple(self._exchanges)
+        return tuple(Exchange(way, _text_of(said)) for way, said in self._exchanges)
+
+
+def _text_of(said: Said) -> str:
+    text = said if isinstance(said, str) else said()
+    return text[:MAX_EXCHANGE]
 
 
 # One judge process runs one check at a time, so there is one transcript; the engine clears it between checks.

@@ -10,6 +10,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ class WsgiApp:
         called = self._module.run_extension(PROBE, "request", *arguments, shown=shown, on=self._called)
         source = f"{self._factory}() to return" if self._factory else f"{self._called} to be"
         reply = _reply(_facts(called, source), shown)
-        TRANSCRIPT.got(show_bytes(reply.raw))
+        TRANSCRIPT.got(partial(show_bytes, reply.raw))
         if reply.status == 500:
             find_stub_error(reply.errors)
         if reply.starts == 0 and not (reply.waited or reply.referee):
