@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from grader.model import Complaint, Finding, Verdict
@@ -22,7 +23,7 @@ from grader.sandbox.processes import SWEEP_SECONDS
 from grader.sandbox.spawn import Child, Site, describe_exit
 from grader.target.function import find_stub_error
 from grader.target.headers import Headers
-from grader.target.transcript import TRANSCRIPT, show_bytes
+from grader.target.transcript import SHORT, TRANSCRIPT, show_bytes, show_value
 
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 OMIT: Final = "\0omit"  # as content_type or content_length: leave the variable out
@@ -77,7 +78,9 @@ class CgiRequest:
             extra.append(("CONTENT_TYPE", self.content_type))
         if self.content_length is not None:
             extra.append(("CONTENT_LENGTH", self.content_length))
-        shown += "".join(f"  {name}={value}" if value is not None else f"  (no {name})" for name, value in extra)
+        for name, value in extra:
+            short = value if value is None or len(value) <= SHORT else show_value(value)
+            shown += f"  (no {name})" if short is None else f"  {name}={short}"
         if self.body:
             shown += f"  body {show_bytes(self.body)}"
         if self.first_part is not None:
@@ -171,7 +174,7 @@ class CgiTarget:
     def _judge(self, request: CgiRequest, ran: _Ran) -> CgiReply:
         sent = request.show(self.script_name)
         TRANSCRIPT.sent(sent)
-        TRANSCRIPT.got(show_bytes(ran.raw))
+        TRANSCRIPT.got(partial(show_bytes, ran.raw))
         find_stub_error(ran.errors)
         so_far = f" after {show_bytes(ran.raw, 200)}" if ran.raw else ""
         if ran.hung:

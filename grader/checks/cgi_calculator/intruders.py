@@ -10,12 +10,11 @@ import re
 
 from grader.checks.cgi_calculator.pages import Element, Page
 
-MARKUP = (
-    '"><kit-mark>', "'><kit-mark>", "</form><kit-mark a='", "&lt;kit-mark&gt;", "<script>kit()</script>", "<!--",
-    "a kit-mark=b",
-)  # fmt: skip
+# The first ends an attribute without quotes, those with either kind of them, and a comment; the second a form.
+MARKUP = ("a kit-mark=b \"><kit-mark>'><kit-mark>--><kit-mark>", "</form><script>kit()</script>&lt;kit-mark&gt;<!--")
 # The first ends a quotation of either kind; the second runs as soon as a link that it begins is followed.
 SCRIPTS = ("'\");kit();//", "javascript:kit()")
+LINK_AND_QUOTES = "//".join(reversed(SCRIPTS))
 
 _LINKS = ("href", "src", "action", "formaction", "data")
 # Strings and comments of JavaScript, in which nothing runs.

@@ -13,7 +13,7 @@ from grader.target.cgi import CgiReply, CgiRequest, CgiTarget
 from grader.target.function import Module
 
 NINES = "9" * 100
-BIG_POWER = str(2**300)
+BIG_POWER = str(2**325)
 
 
 def answers(cgi: CgiTarget, questions: dict[str, str]) -> list[CgiReply]:
@@ -61,20 +61,20 @@ def test_what_cannot_be_calculated_is_refused(module: Module) -> None:
 
 @check("arithmetic/add", points=2, source="kit rule")
 def test_addition(cgi: CgiTarget) -> None:
-    """add: 11 and 7 are 18, in the element with id="result".
+    """add: the sum is in the element with id="result".
 
     README, "The page": the result stands alone in its element, so that programs can find it, too.
     """
-    answers(cgi, {query("add", "11", "7", user="jdoe"): "18", query("add", "1", "2", "3", "4"): "10"})
+    answers(cgi, {query("add", "1", "2", "3", "4", user="jdoe"): "10"})
 
 
 @check("arithmetic/sub", points=1, source="kit rule")
 def test_subtraction(cgi: CgiTarget) -> None:
     """sub: the others are taken from the first operand.
 
-    README, "Arithmetic": from left to right, so 10, 2, 3 is (10 - 2) - 3.
+    README, "Arithmetic": from left to right, so 7, 2, 10 is (7 - 2) - 10.
     """
-    answers(cgi, {query("sub", "7", "11"): "-4", query("sub", "10", "2", "3"): "5"})
+    answers(cgi, {query("sub", "7", "2", "10"): "-5"})
 
 
 @check("arithmetic/mul", points=1, source="kit rule")
@@ -83,16 +83,16 @@ def test_multiplication(cgi: CgiTarget) -> None:
 
     README, "Arithmetic": from left to right, every operand counts.
     """
-    answers(cgi, {query("mul", "6", "-7"): "-42", query("mul", "2", "3", "4"): "24"})
+    answers(cgi, {query("mul", "2", "-3", "7"): "-42"})
 
 
 @check("arithmetic/div", points=1, source="kit rule")
 def test_division(cgi: CgiTarget) -> None:
     """div: the first operand is divided by the others.
 
-    README, "Arithmetic": from left to right, so 100, 5, 2 is (100 / 5) / 2.
+    README, "Arithmetic": from left to right, so 10, 4, 0.25 is (10 / 4) / 0.25.
     """
-    answers(cgi, {query("div", "1", "4"): "0.25", query("div", "100", "5", "2"): "10", query("div", "0", "5"): "0"})
+    answers(cgi, {query("div", "10", "4", "0.25"): "10", query("div", "0", "5"): "0"})
 
 
 @check("arithmetic/decimals", points=1, source="kit rule")
@@ -101,7 +101,7 @@ def test_decimals_are_exact(cgi: CgiTarget) -> None:
 
     README, "Arithmetic": results are exact. A float has no exact tenth, so its 0.1 + 0.2 is 0.30000000000000004.
     """
-    answers(cgi, {query("add", "0.1", "0.2"): "0.3", query("mul", "1.1", "1.1", "1.1"): "1.331"})
+    answers(cgi, {query("add", "0.1", "0.2"): "0.3"})
 
 
 @check("arithmetic/big", points=1, source="kit rule")
@@ -115,7 +115,6 @@ def test_big_numbers_are_exact(cgi: CgiTarget) -> None:
         cgi,
         {
             query("mul", NINES, NINES): square,
-            query("div", NINES, "1"): NINES,
             query("add", "1e100", "1e-100"): "1" + "0" * 100 + "." + "0" * 99 + "1",
         },
     )
@@ -130,7 +129,7 @@ def test_quotients_that_end_are_exact(cgi: CgiTarget) -> None:
     questions = {
         query("div", "1", "2", *["2"] * 8): "0.001953125",
         query("div", "1e40", "4"): "25" + "0" * 38,
-        query("div", "-1", BIG_POWER, BIG_POWER): "-0." + str(5**600).rjust(600, "0"),
+        query("div", "-1", *[BIG_POWER] * 9): "-0." + str(5 ** (9 * 325)).rjust(9 * 325, "0"),
     }
     answers(cgi, questions)
 
@@ -142,9 +141,8 @@ def test_endless_quotients_are_rounded(cgi: CgiTarget) -> None:
     README, "Arithmetic": rounded once, at the end, to the nearest; significant digits begin at the first that is not 0.
     """
     questions = {
-        query("div", "1", "3"): "0." + "3" * 30,
-        query("div", "2000", "-3"): "-666." + "6" * 26 + "7",
         query("div", "-1", "3"): "-0." + "3" * 30,
+        query("div", "2000", "-3"): "-666." + "6" * 26 + "7",
         query("div", "2" + "9" * 40, "3e40"): "1",
         query("div", "1", "6", "7"): "0.0" + "238095" * 5,
     }
@@ -158,10 +156,9 @@ def test_results_are_plain(cgi: CgiTarget) -> None:
     README, "Arithmetic": results are written as people write numbers; Python writes some Decimals as 1E+9 or 3.00.
     """
     questions = {
-        query("add", "1.25", "1.25"): "2.5",
         query("add", "2.50", "0.50"): "3",
         query("mul", "-1", "0"): "0",
-        query("sub", "0.5", "1"): "-0.5",
+        query("sub", "0.25", "0.75"): "-0.5",
         query("mul", "1e6", "1e3"): "1000000000",
         query("mul", "1e-6", "1e-3"): "0.000000001",
     }
@@ -172,12 +169,12 @@ def test_results_are_plain(cgi: CgiTarget) -> None:
 def test_numbers_may_be_spelled_in_many_ways(cgi: CgiTarget) -> None:
     """.5 and 5. and +1 and 1.5E-3 are numbers; so is what lies just at the limits.
 
-    README, "Numbers": sign, digits with at most one point, exponent from -100 to 100, at most 100 characters.
+    README, "Numbers": sign, digits with at most one point, exponent to 100, 100 characters without spaces around them.
     """
     questions = {
         query("add", ".5", "5.", "+1", "-.5"): "6",
         query("mul", "1.5E-3", "1e+3"): "1.5",
-        query("add", "0" * 99 + "1", "1e-0100"): "1." + "0" * 99 + "1",
+        query("add", "  " + "0" * 99 + "1 ", "1e-0100"): "1." + "0" * 99 + "1",
     }
     answers(cgi, questions)
 
@@ -197,19 +194,16 @@ def test_the_form_keeps_what_was_typed(cgi: CgiTarget) -> None:
 
     README, "The page": who wants to change one number need not type the others again.
     """
-    operations = ("mul", "sub")
-    requests = [CgiRequest(query=query(operation, "3e0", "1.50", "2", user="Ann")) for operation in operations]
-    for operation, reply in zip(operations, cgi.run_all(requests), strict=True):
-        expect_kept(reply, "Ann", ["3e0", "1.50", "2"], operation)
+    expect_kept(cgi.get(query("mul", "3e0", "1.50", "2", user="Ann")), "Ann", ["3e0", "1.50", "2"], "mul")
 
 
 @check("arithmetic/operation", points=1, source="kit rule", needs=("query/accepted",))
 def test_an_unknown_operation_is_refused(cgi: CgiTarget) -> None:
-    """An operation that is unknown or missing gets status 400.
+    """An operation that is unknown, missing or there twice gets status 400.
 
-    README, "Arithmetic": operations are spelled add, sub, mul, div; nothing is assumed for one that is missing.
+    README, "Arithmetic": add, sub, mul, div are spelled so; nothing is assumed for a missing one; twice is twice.
     """
-    refused(cgi, query("power", "2", "3"), query("ADD", "2", "3"), "operand=2&operand=3")
+    refused(cgi, query("ADD", "2", "3"), "operand=2&operand=3", query("add", "2", "3") + "&operation=add")
 
 
 @check("arithmetic/count", points=2, source="kit rule")
@@ -218,8 +212,8 @@ def test_two_to_ten_operands(cgi: CgiTarget) -> None:
 
     README, "Arithmetic": two to ten, blank ones not counted.
     """
-    answers(cgi, {query("add", *["1"] * 10): "10"})
-    refused(cgi, query("add", *["1"] * 11), query("add", "1"), query("add"), "operand=5&operand=&operation=mul")
+    answers(cgi, {query("add", "", *["1"] * 10, " "): "10"})
+    refused(cgi, query("add", *["1"] * 11), query("add"), "operand=5&operand=&operation=mul")
 
 
 @check("arithmetic/zero", points=1, source="kit rule", needs=("query/accepted",))
@@ -228,7 +222,7 @@ def test_division_by_zero_is_refused(cgi: CgiTarget) -> None:
 
     README, "Arithmetic": a zero may be written 0, 0.0 or -0e5, and stand at any place but the first.
     """
-    refused(cgi, query("div", "1", "0"), query("div", "0", "0.0"), query("div", "8", "2", "-0e5"))
+    refused(cgi, query("div", "0", "0.0"), query("div", "8", "2", "-0e5"))
 
 
 @check("arithmetic/message", points=2, source="kit rule", needs=("query/accepted",))
@@ -252,21 +246,19 @@ def test_a_mistake_can_be_mended(cgi: CgiTarget) -> None:
     README, "The page": who made a mistake mends it, and need not type everything again.
     """
     eleven = [str(number) for number in range(1, 12)]
-    (zero, word, one, many) = refused(
+    (zero, word, many) = refused(
         cgi,
         query("div", "1", "0", user="Ann"),
         query("mul", "1", "two", user="Ann"),
-        query("sub", "5", user="Ann"),
         query("mul", *eleven, user="Ann"),
     )
     expect_kept(zero, "Ann", ["1", "0"], "div")
     expect_kept(word, "Ann", ["1", "two"], "mul")
-    expect_kept(one, "Ann", ["5"], "sub")
     expect_kept(many, "Ann", eleven, "mul")
 
 
 @check("arithmetic/fuzz", points=2, source="kit rule", needs=("arithmetic/add",))
-@fuzz(share=0.05, questions=st.lists(calculations(max_operands=4), min_size=2, max_size=4))
+@fuzz(share=0.04, questions=st.lists(calculations(max_operands=4), min_size=2, max_size=2))
 def test_any_calculation_is_exact(cgi: CgiTarget, questions: list[Calculation]) -> None:
     """Whatever the operation and the operands, the result is exact.
 

@@ -96,7 +96,7 @@ def test_results_are_written_in_full(module: Module, sign: str, whole: int, zero
 def test_endless_results_are_rounded(module: Module, prime: int, whole: int, rest: int, scale: int, sign: int) -> None:
     """A result whose digits never end is rounded to the nearest number with 30 significant digits.
 
-    README, "Arithmetic": significant digits count from the first that is not zero, before or after the point.
+    README, "Arithmetic": they count from the first that is not 0; no zeros at the end that say nothing (2.50 is 2.5).
     """
     value = sign * (whole + Fraction(1 + rest % (prime - 1), prime)) * Fraction(10) ** scale
     expect(module.call("format_number", value)).returns(decimal_text(value))
@@ -108,7 +108,7 @@ def test_words_are_no_numbers(cgi: CgiTarget) -> None:
 
     README, "Numbers": sign, digits with at most one point, exponent; everything else is refused.
     """
-    refused(cgi, ("seven", "1,5", "--1", ".", "e5", "1 2"))
+    refused(cgi, ("1,5", "--1", ".", "e5", "1 2"))
 
 
 @check("numbers/not-finite", points=1, source="kit rule", needs=("query/accepted",))
@@ -117,7 +117,7 @@ def test_nan_and_infinity_are_no_numbers(cgi: CgiTarget) -> None:
 
     README, "Numbers": float() and Decimal() take them, but nobody can calculate with them.
     """
-    refused(cgi, ("nan", "inf", "-Infinity"))
+    refused(cgi, ("nan", "-Infinity"))
 
 
 @check("numbers/python", points=1, source="kit rule", needs=("query/accepted",))
@@ -133,9 +133,9 @@ def test_python_spellings_are_no_numbers(cgi: CgiTarget) -> None:
 def test_digits_are_ascii(cgi: CgiTarget) -> None:
     """Full-width digits and those of other scripts are no numbers: status 400.
 
-    README, "Numbers": digits are the ten ASCII digits only.
+    README, "Numbers": digits are the ten ASCII digits only, also those of the exponent.
     """
-    refused(cgi, ("\uff17", "1\u0665", "\u00b2"))
+    refused(cgi, ("\uff17", "\u00b2", "1e\uff15"))
 
 
 @check("numbers/limits", points=2, source="kit rule", needs=("query/accepted",))

@@ -55,23 +55,26 @@ def test_the_page_holds_what_was_typed(
 ) -> None:
     """page() shows every field, the result and the error exactly as given.
 
-    All of it may hold markup that a stranger typed: escape() it, and a browser shows it exactly as it was.
+    README, "The page": the form keeps what was typed, the operation selected or checked; escaped, markup stays text.
     """
     for outcome in ({"error": message}, {"result": "-2.5"}, {}):
         fields = (user, ["5", "2"] if "result" in outcome else operands, operation)
         called = module.call("page", *fields, **outcome)
         expect(called).returns_that(lambda value: isinstance(value, str), "it returns a str")
         page = parse_page(str(getattr(called, "value", "")))
-        shown = {name: page.text(name) for name in ("result", "error") if page.text(name)}
-        expected, got = describe(fields, outcome), describe(page.kept(), shown)
-        expect.that(got == expected, expected=expected, got=got)
-
-
-def describe(fields: tuple[str, list[str], str | None], outcome: dict[str, str]) -> str:
-    """What a page shows, in words."""
-    user, operands, operation = fields
-    form = f"a form with user {user!r}, operands {operands!r}, operation {operation!r}"
-    return form + "".join(f', and {text!r} in id="{name}"' for name, text in sorted(outcome.items()))
+        for name, wanted, found in zip(("user", "operands", "operation"), fields, page.kept(), strict=True):
+            expect.that(found == wanted, expected=f"a form with {name} {wanted!r}", got=f"a form with {name} {found!r}")
+        for name in ("result", "error"):
+            wanted, found = outcome.get(name, ""), page.text(name)
+            expect.that(
+                found == wanted,
+                expected=f'the text {wanted!r} in id="{name}"',
+                got=f'the text {found!r} in id="{name}"',
+            )
+        error = page.by_id("error")
+        if error and "error" in outcome:
+            got = f"the start tag {error.source}"
+            expect.that(error.get("role") == "alert", expected='id="error" and role="alert" in one tag', got=got)
 
 
 @check("page/hello", points=2, source="RFC 3875 section 6.2")

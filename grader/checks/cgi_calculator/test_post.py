@@ -46,7 +46,7 @@ def test_the_length_is_judged(module: Module) -> None:
 
     CONTENT_LENGTH is decimal digits; int() also takes +33, 3_3 and other scripts, and fails on thousands of digits.
     """
-    for text, length in (("0", 0), ("33", 33), (str(LIMIT), LIMIT), ("000033", 33)):
+    for text, length in (("0", 0), ("33", 33), (str(LIMIT), LIMIT), ("0" * 30 + "33", 33)):
         expect(module.call("body_length", text)).returns(length)
     for missing in (None, ""):
         expect(module.call("body_length", missing)).raises("HttpError", status=411)
@@ -100,8 +100,7 @@ def test_a_posted_form_ignores_the_query(cgi: CgiTarget) -> None:
 
     README, "A form in the body": with POST the fields come from the body alone.
     """
-    for reply in cgi.run_all([post_request(FORM, query=text) for text in (query("add", "1", "2"), "user=%zz")]):
-        expect_result(reply, "18")
+    expect_result(cgi.post(FORM, query=query("add", "1", "2") + "&user=%zz"), "18")
 
 
 @check("post/parameters", points=1, source="RFC 9110 section 8.3.1", needs=("post/form",))
@@ -110,9 +109,7 @@ def test_the_type_may_have_parameters(cgi: CgiTarget) -> None:
 
     Media types compare without regard to case, and browsers may add a charset after a ;.
     """
-    types = ("Application/X-WWW-Form-URLencoded", FORM_TYPE + "; charset=UTF-8")
-    for reply in cgi.run_all([post_request(FORM, content_type) for content_type in types]):
-        expect_result(reply, "18")
+    expect_result(cgi.post(FORM, content_type="Application/X-WWW-Form-URLencoded; charset=UTF-8"), "18")
 
 
 @check("post/empty", points=1, source="kit rule", needs=("post/form",))
@@ -130,7 +127,7 @@ def test_another_type_is_refused(cgi: CgiTarget) -> None:
 
     README, "A form in the body": the type says how to read the bytes; bytes of another type are not guessed at.
     """
-    types = ("application/json", "text/plain", "multipart/form-data; boundary=x", FORM_TYPE + "x", OMIT)
+    types = ("text/plain; not=" + FORM_TYPE, "multipart/form-data; boundary=x", FORM_TYPE + "x", OMIT)
     for reply in cgi.run_all([post_request(FORM, content_type) for content_type in types]):
         expect(reply).status(415)
 
@@ -151,24 +148,22 @@ def test_a_malformed_length_is_refused(cgi: CgiTarget) -> None:
 
     README, "A form in the body": the digits 0 to 9 only; int() and str.isdigit() know more.
     """
-    texts = ("-1", "+34", "3_4", "ten", " 34 ", "\uff13\uff14", "\u00b2")
+    texts = ("-1", "+34", " 34 ", "\uff13\uff14", "\u00b2")
     for reply in cgi.run_all([post_request(FORM, content_length=text) for text in texts]):
         expect(reply).status(400)
 
 
 @check("post/too-large", points=1, source="kit rule", needs=("post/form",))
 def test_a_large_body_is_refused_unread(cgi: CgiTarget) -> None:
-    """8192 bytes are fine; more get status 413 at once, without waiting for the body.
+    """8192 bytes are fine, also with zeros before the 8; more get status 413 at once, without waiting for the body.
 
     README, "A form in the body": a claimed length may have thousands of digits; zeros in front add nothing.
     """
     padding = b"&" * (LIMIT - len(FORM))
-    lengths = (str(LIMIT + 1), "9" * 20, "9" * 5000)
+    lengths = (str(LIMIT + 1), "9" * 5000)
     large = [post_request(b"operand=1", content_length=length, hold_stdin=True) for length in lengths]
-    padded = post_request(FORM, content_length=f"{len(FORM):06}")
-    longest, zeros, *refused = cgi.run_all([post_request(FORM + padding), padded, *large])
+    longest, *refused = cgi.run_all([post_request(FORM + padding, content_length="0" * 30 + str(LIMIT)), *large])
     expect_result(longest, "18")
-    expect_result(zeros, "18")
     for reply in refused:
         expect(reply).status(413)
 

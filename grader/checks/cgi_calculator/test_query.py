@@ -71,10 +71,10 @@ def test_any_bytes_are_pairs_or_refused(module: Module, raw: bytes) -> None:
     """
     expect(module.call("split_pairs", b"a=1")).returns_sequence([("a", "1")])
     called = module.call("split_pairs", raw)
-    if isinstance(called, Raised):
-        expect(called).raises("HttpError", status=400)
+    if not isinstance(called, Raised) or "HttpError" not in called.mro:
+        expect(called).returns_that(_are_pairs, "a list of (name, value) tuples, both str, or HttpError, status 400")
     else:
-        expect(called).returns_that(_are_pairs, "a list of (name, value) tuples, both str")
+        expect(called).raises("HttpError", status=400)
 
 
 def _are_pairs(value: object) -> bool:
@@ -89,7 +89,7 @@ def _are_pairs(value: object) -> bool:
     user=typed_texts(),
     operands=st.lists(typed_texts(6) | st.just(""), max_size=6),
     operation=st.sampled_from(["add", "div", "ADD", "", "x y"]),
-    others=st.sampled_from([[], [("User", "no"), ("", "no")], [("operands", "5"), ("x", "")]]),
+    others=st.sampled_from([[], [("User", "no"), ("", "no")], [("operands", "5"), (" user", "no"), ("x", "")]]),
     margin=st.sampled_from(["", " ", "   "]),
     order=st.permutations(range(4)),
 )
@@ -97,9 +97,9 @@ def test_the_fields_are_found(
     module: Module, user: str, operands: list[str], operation: str, others: list[tuple[str, str]],
     margin: str, order: list[int],
 ) -> None:  # fmt: skip
-    """user, operands and operation are found in any order; blanks count as not sent; others are ignored.
+    """user, operands and operation are found in any order; blanks count as not sent; others are ignored; no two users.
 
-    README, "The query string": a browser sends blank fields too, and links may carry fields that are not yours.
+    README, "The query string": blank fields and those of others do not count; user or operation twice: HttpError 400.
     """
     groups = [
         [("user", margin + user + margin)],
@@ -111,6 +111,10 @@ def test_the_fields_are_found(
     expect(module.call("read_fields", pairs)).returns_sequence(
         [user, [operand for operand in operands if operand], operation]
     )
+    for name in ("user", "operation"):
+        expect(module.call("read_fields", [(name, "add"), ("operand", "1"), (name, "add")])).raises(
+            "HttpError", status=400
+        )
 
 
 @check("query/accepted", points=1, source="kit rule")
@@ -127,10 +131,12 @@ def test_what_is_right_is_not_refused(cgi: CgiTarget) -> None:
 def test_a_name_is_decoded(cgi: CgiTarget) -> None:
     """What was sent as user is in the form, decoded: + is a space, %XX a byte, the bytes are UTF-8.
 
-    Names of fields and values are encoded alike: us%65r is user. The characters that escapes stand for are plain data.
+    Names and values are encoded alike: us%65r is user. What escapes stand for is text, above U+007F all of it.
     """
-    reply = cgi.get("us%65r=J%C3%B6rg+%2b+Zo%c3%ab+%F0%9F%93%9a")
-    expect_kept(reply, "J\u00f6rg + Zo\u00eb \U0001f4da", [], None)
+    # A no-break space, a joined emoji, and an accent of its own; U+0085 is in a field that no page shows.
+    reply = cgi.get("us%65r=J%C3%B6rg+%2b%C2%A0Zoe%cc%88+%F0%9F%91%A9%E2%80%8D%F0%9F%92%bb&x=%C2%85")
+    expect(reply).status(200)
+    expect_kept(reply, "J\u00f6rg +\u00a0Zoe\u0308 \U0001f469\u200d\U0001f4bb", [], None)
 
 
 @check("query/separators", points=1, source="kit rule")
@@ -151,19 +157,19 @@ def test_other_fields_are_ignored(cgi: CgiTarget) -> None:
 
     README, "The query string": links may carry fields that are not yours, and names count exactly as they are spelled.
     """
-    reply = cgi.get("&&User=no&USER=no&x=1&flag&operands=5&=7&user=yes&&")
+    reply = cgi.get("&&User=no&USER=no&+user=no&x=1&flag&operands=5&=7&user=yes&&")
     expect_kept(reply, "yes", [], None)
 
 
 @check("query/blanks", points=1, source="kit rule")
 def test_spaces_around_a_value_are_dropped(cgi: CgiTarget) -> None:
-    """Spaces around a value are dropped, and a blank field counts as not sent.
+    """Spaces around a value are dropped, those within it stay, and a blank field counts as not sent.
 
     README, "The query string": a browser sends every field of the form, also those that nobody filled in.
     """
-    reply = cgi.get("user=%20+Ann+Lee++&operand=&operand=++&operation=")
+    reply = cgi.get("user=%20+Ann++Lee++&operand=&operand=++&operation=")
     expect_arrival(reply)
-    expect_kept(reply, "Ann Lee", [], None)
+    expect_kept(reply, "Ann  Lee", [], None)
 
 
 @check("query/malformed", points=1, source="kit rule", needs=("query/accepted",))
@@ -172,7 +178,7 @@ def test_a_malformed_escape_is_refused(cgi: CgiTarget) -> None:
 
     README, "The query string": nobody can say what such a % was meant to be.
     """
-    for reply in cgi.run_all([*queries(("100%", "%zz", "%4", "%+5")), CgiRequest(query="%zz=1")]):
+    for reply in cgi.run_all([*queries(("100%", "%4", "%+5")), CgiRequest(query="%zz=1")]):
         expect(reply).status(400)
 
 
@@ -182,7 +188,7 @@ def test_what_is_no_text_is_refused(cgi: CgiTarget) -> None:
 
     README, "The query string": all bytes together are UTF-8, which has no surrogates (%ED%A0%80) and no long forms.
     """
-    for reply in cgi.run_all(queries(("%FF", "%C3", "%ED%A0%80", "%C0%AF"))):
+    for reply in cgi.run_all(queries(("%C3", "%ED%A0%80", "%C0%AF"))):
         expect(reply).status(400)
 
 
@@ -192,15 +198,14 @@ def test_control_characters_are_refused(cgi: CgiTarget) -> None:
 
     README, "The query string": U+0000 to U+001F and U+007F are no text; a line break could even forge a header.
     """
-    values = ("a%0D%0Ab", "%00", "a%09b", "a%1Cb", "%1F", "a%7Fb")
-    names = [CgiRequest(query=query) for query in ("x=a%0Bb", "x%7F=1", "%09user=Ann")]
-    for reply in cgi.run_all([*queries(values), *names]):
+    others = [CgiRequest(query=query) for query in ("x=a%00b", "x%7F=1", "%09user=Ann")]
+    for reply in cgi.run_all([*queries(("a%0D%0Ab", "%1F")), *others]):
         expect(reply).status(400)
 
 
 @check("query/limits", points=1, source="kit rule", needs=("query/accepted",))
 def test_a_name_has_limits(cgi: CgiTarget) -> None:
-    """user has at most 100 characters; it and operation come at most once; else the status is 400.
+    """user has at most 100 characters and comes at most once; else the status is 400.
 
     README, "The query string": an emoji is one character of several bytes; twice is twice, also with the same value.
     """
@@ -209,9 +214,7 @@ def test_a_name_has_limits(cgi: CgiTarget) -> None:
         [
             CgiRequest(query=f"user={longest}"),
             CgiRequest(query=f"user={longest}x"),
-            CgiRequest(query="user=a&user=b"),
-            CgiRequest(query="operand=1&operand=2&operation=add&operation=sub"),
-            CgiRequest(query="operand=1&operand=2&operation=add&operation=add"),
+            CgiRequest(query="user=a&user=a"),
         ]
     )
     expect(fine).status(200)

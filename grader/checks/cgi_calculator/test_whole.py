@@ -14,7 +14,7 @@ from grader.checks.cgi_calculator.claims import (
     expect_phone,
     expect_result,
 )
-from grader.checks.cgi_calculator.intruders import MARKUP, SCRIPTS, intruders
+from grader.checks.cgi_calculator.intruders import LINK_AND_QUOTES, MARKUP, intruders
 from grader.checks.cgi_calculator.pages import read_page
 from grader.checks.cgi_calculator.questions import encode, query
 from grader.engine import check, expect, fuzz
@@ -48,10 +48,10 @@ def test_nothing_that_was_typed_runs(cgi: CgiTarget) -> None:
 
     README, "The page": escape() does not help there: a browser undoes it before it runs onclick="...".
     """
-    questions = [
-        question for text in SCRIPTS for question in (query("add", "1", "2", user=text), query(text, text, "2"))
-    ]
-    for reply in cgi.run_all([CgiRequest(query=question) for question in questions]):
+    text = LINK_AND_QUOTES
+    for reply in cgi.run_all(
+        [CgiRequest(query=query("add", "1", "2", user=text)), CgiRequest(query=query(text, text))]
+    ):
         expect_no_intruders(reply)
 
 
@@ -79,11 +79,12 @@ def test_the_form_on_the_page_works(cgi: CgiTarget) -> None:
 def test_every_error_is_a_page(cgi: CgiTarget) -> None:
     """Every reply with a status of 400 or more is a whole page: doctype, title, viewport, form, and an error.
 
-    README, "Methods": all 4xx replies are pages too. Whoever meets one is a person who wants to go on.
+    README, "Methods": all 4xx replies are pages too, with two inputs for numbers or more: a person wants to go on.
     """
     body = b"operand=1&operand=2&operation=add"
     mistakes = {
         CgiRequest(query="user=%zz"): 400,
+        CgiRequest(query=query("add", "1")): 400,
         CgiRequest("PUT"): 405,
         post_request(body, content_length=OMIT): 411,
         post_request(b"", content_length="8193"): 413,
@@ -108,9 +109,9 @@ STRANGE_QUERIES = st.lists(st.tuples(NAMES, st.lists(SCRAPS, max_size=2).map("".
 
 @check("whole/strangers", points=1, source="kit rule", needs=("query/accepted",))
 @fuzz(
-    share=0.05,
-    queries=st.lists(STRANGE_QUERIES | st.text(" !%&+=;'\"<>e0", max_size=12).map(encode), min_size=2, max_size=4),
-    bodies=st.lists(st.binary(max_size=24) | STRANGE_QUERIES.map(str.encode), min_size=1, max_size=2),
+    share=0.03,
+    queries=st.lists(STRANGE_QUERIES | st.text(" !%&+=;'\"<>e0", max_size=12).map(encode), min_size=2, max_size=2),
+    bodies=st.lists(st.binary(max_size=24) | STRANGE_QUERIES.map(str.encode), min_size=1, max_size=1),
 )
 def test_strangers_get_an_answer(cgi: CgiTarget, queries: list[str], bodies: list[bytes]) -> None:
     """Whatever is sent, the reply is a page with status 200 or 400, never a traceback.
