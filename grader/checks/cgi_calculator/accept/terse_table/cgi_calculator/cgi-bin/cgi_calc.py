@@ -40,7 +40,7 @@ def unquote(raw):
 def raw_form():
     method = environ.get("REQUEST_METHOD", "GET")
     if method not in ("GET", "HEAD", "POST"):
-        fail("bad method", "405", "Allow: GET, HEAD, POST\n")
+        fail("bad method", "405", "Allow: GET\nAllow: HEAD, POST\n")
     if method != "POST":
         return environ.get("QUERY_STRING", "").encode("utf-8", "surrogateescape").decode("latin-1")
     if environ.get("CONTENT_TYPE", "").lower().split(";")[0].rstrip() != "application/x-www-form-urlencoded":
