@@ -164,8 +164,9 @@ def check_host(version: tuple[int, int], fields: Fields) -> None:
 
     Raises  HttpError(400) when Host is missing (allowed in version (1, 0) only), repeated (even with equal
             values), or not a host with an optional port: "a b", "a/b", "user@a", "a:b" and "a:80:80" are not.
-            An empty value is allowed; so is an address in brackets: "[::1]:8080", and every name that the RFC
-            allows: letters, digits, "-._~!$&'()*+,;=" and percent-escapes, as in "a-b.c_d".
+            An empty value is allowed, so is an empty port ("a:"), an address in brackets ("[::1]:8080"; "[a/b]"
+            holds none), and every name that the RFC allows: letters, digits, "-._~!$&'()*+,;=" and
+            percent-escapes, as in "a-b.c_d".
     RFC 9112 section 3.2, RFC 3986 section 3.2.2
     """
     # TODO(headers): write check_host(), as the docstring says.

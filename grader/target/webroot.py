@@ -38,7 +38,11 @@ SCRIPTS = {
     "cgi-bin/silent.py": "pass\n",
     "cgi-bin/split.py": 'print("Content-Type: text/plain\\nX-A: one\\rtwo\\n\\nbody")\n',
     "cgi-bin/nul.py": 'print("Content-Type: text/plain\\nX-A: one\\0two\\n\\nbody")\n',
-    "cgi-bin/cookies.py": 'print("Set-Cookie: a=1\\nContent-Type: text/plain\\nSet-Cookie: b=2\\n\\ntwo cookies")\n',
+    "cgi-bin/cookies.py": (
+        'print("Set-Cookie: a=1\\nContent-Type: text/plain\\nContent-Length: 11\\nSet-Cookie: b=2\\n")\n'
+        'print("two cookies", end="")\n'
+    ),
+    "cgi-bin/empty.py": 'print("Status: 204\\n")\n',
     "cgi-bin/LOUD.PY": 'print("Content-Type: text/plain\\n\\nrun, in capitals too")\n',
     "cgi-bin/slow.py": "import time\ntime.sleep(60)\n",
     # Its child keeps the standard output open, and would outlive it.
@@ -56,7 +60,7 @@ SCRIPTS = {
 }
 SOURCE_CANARY = b"canary 55e1"
 ODD_NAMES = ("<b>.txt", 'quote".txt', "hash#mark.txt", "what?.txt", "colon:name.txt", "plus+plus.txt", "semi;colon.txt")
-ODD_FOLDER = "two words \xfc"
+ODD_FOLDER = "two words %41 \xfc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +98,16 @@ def build_webroot(source: Path, folder: Path) -> Webroot:
             (root / "odd" / name).write_bytes(name.encode())
             odd.append(name)
     (root / "odd" / ODD_FOLDER).mkdir()
+    (root / "odd" / ODD_FOLDER / "inside.txt").write_bytes(b"in a folder with an odd name")
     (root / "trap").mkdir()
     links = _link(root / "outside.txt", folder / "secret.txt") and _link(root / "inside.txt", root / "notes.txt")
     _link(root / "outside", private)
     _link(root / "trap" / "index.html", folder / "secret.txt")
     _link(root / "peek.txt", root / "docs" / "example.py")
+    _link(root / "revealed.txt", root / ".hidden.txt")
+    if hasattr(os, "mkfifo"):  # not on Windows
+        with contextlib.suppress(OSError):
+            os.mkfifo(root / "pipe")
     for here, folders, files in os.walk(root):
         for name in [*folders, *files]:
             path = Path(here) / name

@@ -95,8 +95,8 @@ def test_a_head_is_cut_off_wherever_the_stream_was_cut(
 def test_a_head_has_limits_that_are_noticed_early(module: Module) -> None:
     """8192 bytes of line and 16384 of header are fine; more raises 414 or 431, a bare LF 400, at once.
 
-    README, "Requests": the limits. To wait for the rest of what cannot be served would let one client fill the
-    memory.
+    README, "Requests": the limits, and lines end in CRLF. Who waits for the rest of what cannot be served may wait for
+    ever.
     """
     line = b"GET /" + b"a" * (LINE - 16) + b" HTTP/1.1"
     for good in (line, b"GET / HTTP/1.1"):

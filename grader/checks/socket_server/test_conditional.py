@@ -185,12 +185,13 @@ def test_what_the_client_does_not_have_is_sent(server: SocketTarget) -> None:
         f"If-Modified-Since: {date_text(OLD - 1)}",
         f"If-Modified-Since: {date_text(OLD - 3 * DAY)}",  # a Thursday, which as text comes after a Sunday
         "If-Modified-Since: some day",
+        "If-Unmodified-Since: some day",
         f'If-None-Match: "other"\r\nIf-Modified-Since: {date_text(OLD)}',
     ):
         reply = server.exchange(last("/notes.txt", question))
         expect(reply).status(200).body((server.webroot.root / "notes.txt").read_bytes())
     tag = server.exchange(last("/notes.txt")).headers.get("ETag") or '""'
-    for other in ('"other"', "W/" + tag.removeprefix("W/")):
+    for other in ('"other"', "W/" + tag.removeprefix("W/"), '"other"\r\nIf-None-Match: "third"'):
         expect(server.exchange(last("/notes.txt", f"If-Match: {other}"))).status(412)
     expect(server.exchange(last("/notes.txt", f"If-Unmodified-Since: {date_text(OLD - 1)}"))).status(412)
     expect(server.exchange(last("/nothing", "If-None-Match: *"))).status(404)
@@ -202,9 +203,15 @@ def _expect_changes_to_be_seen(server: SocketTarget) -> None:
     path = server.webroot.root / "changing.txt"
     try:
         path.write_bytes(b"before\n")
-        os.utime(path, (OLD, OLD))
+        os.utime(path, ns=(OLD * 10**9, OLD * 10**9 + 700_000_000))
         before = server.exchange(last("/changing.txt"))
-        expect(before).status(200).body(b"before\n").header("ETag")
+        expect(before).status(200).body(b"before\n").header("ETag").header("Last-Modified", date_text(OLD))
+        question = f"If-Modified-Since: {date_text(OLD)}"  # what it has just said itself
+        expect(server.exchange(last("/changing.txt", question))).status(304)
+        path.write_bytes(b"soon..\n")
+        os.utime(path, ns=(OLD * 10**9, OLD * 10**9 + 900_000_000))
+        question = f"If-None-Match: {before.headers.get('ETag')}"
+        expect(server.exchange(last("/changing.txt", question))).status(200).body(b"soon..\n")
         path.write_bytes(b"after!\n")
         os.utime(path, (OLD + 100, OLD + 100))
         for question in (f"If-None-Match: {before.headers.get('ETag')}", f"If-Modified-Since: {date_text(OLD)}"):

@@ -38,6 +38,9 @@ SMUGGLED = {
     "two different lengths": request(
         "/notes.txt", f"Content-Length: {len(INNER)}", "Content-Length: 0", method="POST", body=INNER
     ),
+    "two equal lengths": request(
+        "/notes.txt", "Content-Length: 2", "Content-Length: 2", method="POST", body=b"hi" + INNER
+    ),
     "a length with a sign": request("/notes.txt", "Content-Length: +0", method="POST", body=INNER),
     "a length in hex": request("/notes.txt", "Content-Length: 0x0", method="POST", body=INNER),
     "a length of two numbers": request("/notes.txt", "Content-Length: 0 0", method="POST", body=INNER),
@@ -266,12 +269,17 @@ def test_a_client_that_waits_with_its_body_is_answered(server: SocketTarget) -> 
 
     The client waits for permission before it sends a large body; without 100 both would wait for each other.
     """
-    fields = ("Expect: 100-continue", "Content-Length: 5", "Connection: close")
-    with server.connect() as client:
-        first = client.send(request("/notes.txt", *fields, method="POST")).interim(2.0)
-        expect(first).status(100, 405, 417)
-        if first.status == 100:
-            expect(client.send(b"hello").reply()).status(405)
+    fields = ("Content-Length: 5", "Connection: close")
+    for expectation in ("Expect: 100-continue", "Expect: 100-Continue"):
+        with server.connect() as client:
+            first = client.send(request("/notes.txt", expectation, *fields, method="POST")).interim(2.0)
+            expect(first).status(100, 405, 417)
+            if first.status == 100:
+                expect(client.send(b"hello").reply()).status(405)
+    with server.connect() as client:  # HTTP/1.0 knows no 100
+        raw = request("/notes.txt", "Expect: 100-continue", *fields, method="POST", version="HTTP/1.0")
+        reply = client.send(raw + b"hello", [len(raw)]).reply()
+        expect(reply).status(405, 417).that(not reply.interim, expected="no 100 for HTTP/1.0", got=f"{reply.interim}")
     with server.connect() as client:
         raw = request("/notes.txt", "Expect: 100-continue", "Content-Length: 99999999999", method="POST")
         expect(client.send(raw).interim(2.0)).status(413, 417, 405)
@@ -312,6 +320,9 @@ def test_an_error_arrives_before_the_connection_goes(server: SocketTarget) -> No
             client.rest()
             got = "a reset: the server closed with bytes of the client unread"
             expect.that(not client.was_reset, expected="the end of the server's side, and no reset", got=got)
+    allowed = body[:1_048_576]
+    reply = server.exchange(last("/notes.txt", f"Content-Length: {len(allowed)}", method="POST", body=allowed))
+    expect(reply).status(405)
     for field in (f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"):
         sent = body if "Length" in field else chunked([body[:1_000_000], body[:1_000_000], body[:1_000_000]])
         with server.connect() as client:

@@ -30,7 +30,10 @@ FAULTS = {
     "only LF at the end": "{0}: {1}\n",
     "an empty line": "{0}: {1}\r\n\r\nx: y\r\n",
 }
-BAD_HOSTS = ("a b", "a/b", "user@a", "a:b", "a:80:80", "a?b", "a#b", "[::1", "::1", "a\\b", "<a>", "a,b c", '"a"')
+BAD_HOSTS = (
+    "a b", "a/b", "user@a", "a:b", "a:80:80", "a?b", "a#b", "[::1", "::1", "a\\b", "<a>", "a,b c", '"a"',
+    "[]", "[a/b]", "[zz]", "a]b", "a%zz", "a%4", "\xe4", "[::1]x",
+)  # fmt: skip
 GOOD_HOSTS = ("localhost", "example.org:8080", "127.0.0.1", "[::1]:8080", "[::1]", "", "a-b.c_d", "EXAMPLE.org", "a:")
 
 

@@ -24,6 +24,7 @@ FAULTS = {
     "another protocol": "{0} {1} ICE/1.{2}",
     "letters around the version": "{0} {1} XHTTP/1.{2}",
     "a version without a dot": "{0} {1} HTTP/1{2}",
+    "a letter for the dot": "{0} {1} HTTP/1x{2}",
     "two digits after the dot": "{0} {1} HTTP/1.{2}0",
     "two digits before the dot": "{0} {1} HTTP/01.{2}",
     "no digit after the dot": "{0} {1} HTTP/1.",

@@ -32,7 +32,7 @@ def test_dates_are_written_as_http_writes_them(module: Module, seconds: int) -> 
 
 
 @check("response/head", points=1, source="RFC 9112 section 4")
-@fuzz(share=0.6, pairs=fields, status=st.sampled_from([200, 206, 304, 400, 404, 431, 505]))
+@fuzz(share=0.6, pairs=fields, status=st.sampled_from([200, 206, 299, 304, 404, 431, 505]))
 def test_a_head_has_a_status_line_and_the_fields(module: Module, pairs: Fields, status: int) -> None:
     """response_head() writes the status line, exactly the given fields in order, and an empty line.
 
@@ -59,7 +59,8 @@ def test_a_head_has_a_status_line_and_the_fields(module: Module, pairs: Fields, 
 def test_a_value_cannot_begin_a_new_line(module: Module, name: str, value: str, bad: str, in_name: bool) -> None:
     """response_head() raises ValueError for a name or value that could break the header.
 
-    With a CR or LF in a value, whoever chose the value would write header lines of their own, even a second answer.
+    With a CR or LF in a value, whoever chose it would write header lines of their own. Other control characters, and
+    what is not latin-1, are no part of a field either.
     """
     field = (name + bad, value) if in_name else (name, value + bad)
     expect(module.call("response_head", 200, [("A", "b"), field])).raises("ValueError")
