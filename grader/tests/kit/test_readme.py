@@ -93,7 +93,7 @@ def test_the_failure_of_the_front_page_is_a_real_one(tmp_path: Path) -> None:
     text = (KIT / "README.md").read_text(encoding="utf-8").partition("## Read a failure\n\n")[2].partition("\n\n")[0]
     sample = [line.removeprefix("    ") for line in text.splitlines()]
     assert [line.split()[0] for line in sample[2:]] == [
-        "sent", "expected", "got", "printed", "why", "look", "hint", "replay"
+        "sent", "expected", "got", "why", "look", "hint", "replay"
     ]  # fmt: skip
     # What is explained beside a row stands behind four blanks; "..." is left out; numbers of lines move.
     shown = [re.sub(r"(?<=.{14}) {4,}.*", "", line) for line in sample]
