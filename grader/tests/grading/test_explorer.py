@@ -16,7 +16,7 @@ def test_one_check_runs_as_plain_pytest(submission: str, code: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "grader/checks/cgi_calculator/test_response.py"],
         cwd=KIT,
-        env={**os.environ, "SUBMISSION": submission},
+        env={**os.environ, "SUBMISSION": submission, "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
         timeout=60,
