@@ -27,8 +27,7 @@ def is_function_check(check: Check) -> bool:
 
 def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
     """The function checks that count as passed all the same, by id, with the outcome they get."""
-    named = {name for step in exercise.steps for name in step.functions}
-    own_design = _is_own_design(named, tree)
+    named, own_design = _named(exercise), _is_own_design(exercise, tree)
     there = top_level_names(tree)
     absent = named if own_design else _absent(named, there, outcomes)
     found: dict[str, Outcome] = {}
@@ -47,7 +46,7 @@ def waiting(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome
 
     "There is no such function" would send their author the wrong way: what to mend is what the wire shows.
     """
-    if not _is_own_design({name for step in exercise.steps for name in step.functions}, tree):
+    if not _is_own_design(exercise, tree):
         return {}
     found: dict[str, Outcome] = {}
     for step in exercise.steps:
@@ -63,8 +62,7 @@ def waiting(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome
 
 def wire_checks(selection: Selection, tree: ast.Module) -> tuple[str, ...]:
     """The ids of the checks that show the work of functions which a program does without, in the steps selected."""
-    named = {name for step in selection.exercise.steps for name in step.functions}
-    there, own_design = set(functions(tree)), _is_own_design(named, tree)
+    there, own_design = set(functions(tree)), _is_own_design(selection.exercise, tree)
     steps = {check.step for check in selection.checks if is_function_check(check)}
     return tuple(
         identity
@@ -74,8 +72,14 @@ def wire_checks(selection: Selection, tree: ast.Module) -> tuple[str, ...]:
     )
 
 
-def _is_own_design(named: set[str], tree: ast.Module) -> bool:
+def _named(exercise: Exercise) -> set[str]:
+    """The functions of the stub that are the student's."""
+    return {name for step in exercise.steps for name in step.functions}
+
+
+def _is_own_design(exercise: Exercise, tree: ast.Module) -> bool:
     """Whether a program has fewer than half of the stub's functions."""
+    named = _named(exercise)
     return 2 * len(named & set(functions(tree))) < len(named)
 
 
@@ -116,5 +120,5 @@ def _is_without(
     return (
         outcome.verdict is Verdict.BLOCKED
         and set(outcome.check.calls) <= absent
-        and all(outcomes[need].verdict is Verdict.PASSED or need in found for need in needs)
+        and all(_passed(outcomes[need]) or need in found for need in needs)
     )
