@@ -6,21 +6,29 @@
 
 The number of examples is fixed by the effort, never by the clock, so a slow machine gives the same score. Only
 shrinking is bounded in time: after SHRINK_SECONDS the smallest failure found so far is reported.
+
+A run tries the examples that are kept (grader.engine.examples). When one fails Hypothesis starts over with the same
+seed: it comes to the same example, and shrinks it.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
+from grader.engine.examples import Drawn, examples
 from grader.model import Complaint, Finding, Verdict
 from grader.target.transcript import TRANSCRIPT
 
@@ -41,10 +49,11 @@ class StopFuzzing(BaseException):
 
 @dataclass
 class Plan:
-    """The choices of this judge (effort, seed), set before the checks are imported, and the running count."""
+    """The choices of this judge, set before the checks are imported, and the running count of examples."""
 
     effort: str = "standard"
     seed: int = 0
+    folder: Path | None = None  # where examples are kept
     examples: int = 0
 
 
@@ -60,21 +69,28 @@ PROFILE = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+# Hypothesis also draws numbers and texts that it finds in the modules loaded so far. The examples would then depend on
+# what else has run in this judge, and the search takes half a second.
+HypothesisProvider._local_constants = Constants()  # type: ignore[assignment]
+
 
 @dataclass
 class _Run:
     """One run of one fuzzed check: the smallest failing example so far, and since when it shrinks."""
 
-    smallest: dict[str, Any] = field(default_factory=dict)
+    test: Callable[..., None]
+    fixtures: Drawn
+    smallest: Drawn = field(default_factory=dict)
     shrinking_since: float | None = None
 
-    def attempt(self, test: Callable[..., None], fixtures: dict[str, Any], drawn: dict[str, Any]) -> None:
+    def attempt(self, drawn: Drawn) -> None:
+        """Try one example. Raises the Complaint about it; StopFuzzing where there is no more to be found out."""
         if self.shrinking_since is not None and time.monotonic() - self.shrinking_since > SHRINK_SECONDS:
             # Hypothesis would go on for minutes on a busy machine, even with examples that cost nothing.
-            raise StopFuzzing(self._once_more(test, fixtures))
+            raise StopFuzzing(self.once_more())
         TRANSCRIPT.clear()
         try:
-            test(**fixtures, **drawn)
+            self.test(**self.fixtures, **drawn)
         except Complaint as complaint:
             if complaint.verdict in (Verdict.TIMEOUT, Verdict.NOT_STARTED):
                 raise StopFuzzing(complaint) from None
@@ -90,11 +106,11 @@ class _Run:
             if self.shrinking_since is None:
                 PLAN.examples += 1
 
-    def _once_more(self, test: Callable[..., None], fixtures: dict[str, Any]) -> Complaint:
+    def once_more(self) -> Complaint:
         """The complaint about the smallest example, from a new run of it: so the transcript is that of this example."""
         TRANSCRIPT.clear()
         try:
-            test(**fixtures, **self.smallest)
+            self.test(**self.fixtures, **self.smallest)
         except Complaint as complaint:
             return complaint
         got = "an answer that was wrong once and right the next time, for the same input"
@@ -119,17 +135,37 @@ def fuzz(share: float = 1.0, **strategies: SearchStrategy[Any]) -> Callable[[Tes
 
     A failure is reported as the smallest example found; answers that change from call to call are reported as such.
     """
-    examples = max(1, round(EXAMPLES[PLAN.effort] * share))
+    count = max(1, round(EXAMPLES[PLAN.effort] * share))
 
     def decorate(test: Test) -> Test:
-        run = _Run()
+        number = crc32(test.__qualname__.encode()) + PLAN.seed
+        file = Path(inspect.getfile(test))
+        name = f"{file.stem} {test.__qualname__} {count} {number}"
 
-        @functools.wraps(test)
-        def judged(**values: Any) -> None:
-            drawn = {name: values.pop(name) for name in strategies}
-            run.attempt(test, values, drawn)
+        def draw(body: Callable[[Drawn], None]) -> None:
+            @settings(PROFILE, max_examples=count)
+            @seed(number)
+            @given(**strategies)
+            def each(**drawn: Any) -> None:
+                body(drawn)
 
-        seeded = seed(crc32(test.__qualname__.encode()) + PLAN.seed)(given(**strategies)(judged))
-        return settings(PROFILE, max_examples=examples)(seeded)  # type: ignore[return-value]
+            each()
+
+        def judged(**fixtures: Any) -> None:
+            run = _Run(test, fixtures)
+            try:
+                for drawn in examples(file.parent, name, PLAN.folder, draw):
+                    run.attempt(drawn)
+            except Complaint:
+                PLAN.examples = 0
+                draw(_Run(test, fixtures).attempt)
+                raise run.once_more() from None
+
+        # pytest gives what the signature asks for: the fixtures.
+        asked = inspect.signature(test)
+        rest = [parameter for parameter in asked.parameters.values() if parameter.name not in strategies]
+        functools.update_wrapper(judged, test)
+        judged.__signature__ = asked.replace(parameters=rest)  # type: ignore[attr-defined]
+        return judged  # type: ignore[return-value]
 
     return decorate
