@@ -6,6 +6,7 @@ submission; anything else that is raised is our own fault and makes the check `b
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -30,6 +31,7 @@ PRINT_SECONDS = 0.03  # for what a server prints while its answer is on the way
 MAX_TEXT = 40_000  # characters of each part of a finding
 MAX_TRANSCRIPT = 200_000  # characters in all; with the finding's, in JSON, an event then fits into a line
 MAX_FRAMES, MAX_FRAME = 20, 500
+GARBAGE = 20_000  # new objects before the youngest generation is looked through; Python's own 700 suits small heaps
 
 Emit = Callable[[str, Outcome | str], None]
 
@@ -86,6 +88,11 @@ class GradePlugin:
         found = [(self._id_of(item), item) for item in items]
         chosen = [(self._wanted[identity], item) for identity, item in found if identity in self._wanted]
         items[:] = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
+
+    def pytest_collection_finish(self) -> None:
+        # What is loaded by now stays: looking through it for garbage, again and again, would take a tenth of the time.
+        gc.freeze()
+        gc.set_threshold(GARBAGE)
 
     @staticmethod
     def _id_of(item: pytest.Item) -> str:

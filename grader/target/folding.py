@@ -81,8 +81,10 @@ def _after_line_end(unit: bytes | str) -> int:
 
 def _end(data: bytes | str, at: int, unit: int) -> int:
     """Where the run that `at` lies in ends."""
-    while len(data) >= at + unit + STRIDE and data[at : at + STRIDE] == data[at + unit : at + unit + STRIDE]:
-        at += STRIDE
-    while at + unit < len(data) and data[at] == data[at + unit]:
-        at += 1
+    step = STRIDE
+    while step:  # as far as whole steps are equal, then the same with steps half as long
+        if len(data) >= at + unit + step and data[at : at + step] == data[at + unit : at + unit + step]:
+            at += step
+        else:
+            step //= 2
     return at + unit

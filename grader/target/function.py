@@ -43,7 +43,7 @@ class Module:
         Raises Complaint when there is no answer: a hang, a dead process, a missing function, an untouched stub.
         """
         self._load()
-        TRANSCRIPT.sent(show_call(name, args, kwargs))
+        TRANSCRIPT.sent(partial(show_call, name, args, kwargs))
         request = {
             "call": name,
             "args": [plain.encode(item) for item in args],
@@ -86,7 +86,6 @@ class Module:
         return SECONDS_AFTER_A_HANG if name in self._hung else CALL_SECONDS
 
     def _finish(self, name: str, answer: Answer, *, shown: bool = True) -> Called:
-        sent = TRANSCRIPT.last("sent")
         match answer:
             case Returned(value):
                 if shown:
@@ -98,7 +97,7 @@ class Module:
                     # It never came to run: another function, which only has the name.
                     raise Complaint(
                         Finding(
-                            sent,
+                            TRANSCRIPT.last("sent"),
                             expected=f"{name}() to take these arguments",
                             got=f"{answer.type}: {answer.message}",
                             absent=name,
@@ -114,10 +113,10 @@ class Module:
                 self._hung.add(name)
                 got = f"no answer within {seconds:g} s"
                 TRANSCRIPT.got(got)
-                raise Complaint(Finding(sent, "an answer", got, output=output), Verdict.TIMEOUT)
+                raise Complaint(Finding(TRANSCRIPT.last("sent"), "an answer", got, output=output), Verdict.TIMEOUT)
             case Died(how, output):
                 TRANSCRIPT.got(how)
-                raise Complaint(Finding(sent, "an answer", how, output=output), Verdict.CRASHED)
+                raise Complaint(Finding(TRANSCRIPT.last("sent"), "an answer", how, output=output), Verdict.CRASHED)
         raise KitError(f"the worker answered {answer!r}")
 
     @property

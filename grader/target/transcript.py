@@ -171,7 +171,7 @@ Said = str | Callable[[], str]
 class Transcript:
     """The exchanges of one check, in order. Past MAX_EXCHANGES the oldest are forgotten.
 
-    What came may be given as a function that makes the text: most exchanges are never shown, and folding costs.
+    A text may be given as a function that makes it: most exchanges are never shown, and folding costs.
     `witness` tells what a server under test has printed during the check; it waits so many seconds for a traceback.
     """
 
@@ -184,7 +184,7 @@ class Transcript:
         self._exchanges.clear()
         self._speaker = self.witness = None
 
-    def sent(self, text: str) -> None:
+    def sent(self, text: Said) -> None:
         self._add("sent", text)
 
     def got(self, text: Said) -> None:

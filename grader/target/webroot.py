@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +120,10 @@ def build_webroot(source: Path, folder: Path) -> Webroot:
 
 def large_content() -> bytes:
     """Bytes in which every place can be told from every other, CR and LF and NUL among them."""
-    return b"".join(number.to_bytes(4, "big") for number in range(LARGE_SIZE // 4))
+    numbers = array("I", range(LARGE_SIZE // 4))
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def _link(path: Path, target: Path) -> bool:

@@ -180,8 +180,9 @@ class _Reader(HTMLParser):
                 self._add(Control(closed.get("name"), "textarea", closed.text), closed)
 
     def handle_data(self, data: str) -> None:
+        in_template = any(element.tag == "template" for element in self._open)
         for element in self._open:
-            if not any(other.tag == "template" for other in self._open) or element.inert:
+            if element.inert or not in_template:
                 element.text += data
 
     def finish(self) -> Page:

@@ -44,16 +44,17 @@ def test_what_cannot_be_decoded_is_refused(module: Module) -> None:
 
 @check("query/pairs", points=2, source="kit rule")
 @fuzz(
-    pairs=st.lists(st.tuples(pieces(1, 4), pieces(0, 6)), max_size=6),
-    empties=st.lists(st.integers(0, 2), min_size=7, max_size=7),
+    pairs=st.lists(st.tuples(pieces(1, 4), pieces(0, 6)), max_size=4),
+    empties=st.text("012", min_size=5, max_size=5),
 )
-def test_pairs_come_back_in_order(module: Module, pairs: list[tuple[Piece, Piece]], empties: list[int]) -> None:
+def test_pairs_come_back_in_order(module: Module, pairs: list[tuple[Piece, Piece]], empties: str) -> None:
     """Names and values come back in order; the first = ends a name; empty pieces are skipped.
 
     README, "The query string": split first and decode then, because an escaped %26 or %3D is data.
     """
-    raw = b"&" * empties[0]
-    for (name, value), extra in zip(pairs, empties[1:], strict=False):
+    first, *others = map(int, empties)
+    raw = b"&" * first
+    for (name, value), extra in zip(pairs, others, strict=False):
         raw += name.raw + (b"=" + value.raw if value.raw or extra else b"") + b"&" * (1 + extra)
     wanted = [(name.text, value.text) for name, value in pairs]
     expect(module.call("split_pairs", raw)).returns_sequence(wanted)
