@@ -113,7 +113,7 @@ def _parser() -> Parser:
         help="how many examples a fuzz check tries: 20, 100 (default) or 1000",
     )
     parser.add_argument("--seed", default="0", help='a whole number, or "random" (default: 0)')
-    parser.add_argument("--jobs", type=positive, default=None, help="exercises at once (default: one per processor)")
+    parser.add_argument("--jobs", type=positive, default=None, help="exercises at once (default: processors + 1)")
     parser.add_argument(
         "--min-score", type=not_negative, default=None, metavar="N", help="points that count as success"
     )

@@ -1316,13 +1316,13 @@ def _send_file(stream: _Stream, file: FileIO, start: int, length: int) -> _Steps
 
 
 def _close_gently(stream: _Stream) -> _Steps[None]:
-    """End the sending, then read and drop what still comes, for a second at most.
+    """End the sending, then read and drop what still comes, for a second or the timeout at most.
 
     A socket that is closed with unread bytes in it resets the connection, and a reset can overtake the answer.
     RFC 9112 section 9.6
     """
     stream.sock.shutdown(socket.SHUT_WR)
-    stream.deadline = time.monotonic() + 1.0
+    stream.deadline = time.monotonic() + min(1.0, stream.timeout)
     while True:
         stream.buffer = b""
         yield from stream.receive()

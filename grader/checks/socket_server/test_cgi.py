@@ -269,17 +269,18 @@ def test_a_slow_script_is_ended(server: SocketTarget, impatient_server: SocketTa
     README, "Programs": after --timeout seconds, 504 (500 and 502 are fine). "Clients": no child process is left over.
     """
     before = server.holdings()
+    slow = last("/cgi-bin/parent.py")
     with contextlib.ExitStack() as stack:
+        patient = stack.enter_context(impatient_server.connect()).send(slow)
         clients = [stack.enter_context(server.connect()) for _ in range(AT_ONCE)]
         for client in clients:
             client.send(last("/make_time.py"))
         for client in clients:
             expect(client.reply()).status(200)
-    with server.connect() as waiting:
-        waiting.send(request("/cgi-bin/slow.py", "Connection: close"))
-        expect(server.exchange(last("/notes.txt"))).status(200)
-    slow = last("/cgi-bin/parent.py")
-    expect(impatient_server.exchange(slow)).status(504, 502, 500)
+        with server.connect() as waiting:
+            waiting.send(request("/cgi-bin/slow.py", "Connection: close"))
+            expect(server.exchange(last("/notes.txt"))).status(200)
+        expect(patient.reply()).status(504, 502, 500)
     end = time.monotonic() + 3.0
     while before is not None and (after := server.holdings()) is not None:
         more = after.children - before.children
