@@ -42,6 +42,7 @@ class Stop:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def add(self, process: subprocess.Popen[bytes]) -> None:
+        """A judge that has started. Where the end is asked for already it is ended at once."""
         self._running.append(process)
         if self.requested:
             end_tree(process)
@@ -51,6 +52,7 @@ class Stop:
         self._running.remove(process)
 
     def now(self) -> None:
+        """End the judges that run, and let none start."""
         self.requested = True
         for process in list(self._running):
             end_tree(process)
@@ -64,6 +66,7 @@ class JudgeRun:
         self._checks = {check.id: check for check in checks}
 
     def outcomes(self) -> Iterator[Outcome]:
+        """At most one outcome for each check, as they come. The judge has ended when this has."""
         process = start(
             [sys.executable, "-I", "-X", "utf8", "-c", BOOT, self._job.kit],
             stdin=subprocess.PIPE,

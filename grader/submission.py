@@ -29,6 +29,7 @@ class Submission:
     shown: str
 
     def folder(self, exercise: Exercise) -> Path:
+        """Where this exercise lies in it, there or not."""
         return self.root / exercise.id
 
     def shown_path(self, exercise: Exercise, file: str = "") -> str:

@@ -19,9 +19,11 @@ UNUSED_PLUGINS = (
 )  # fmt: skip
 # Hypothesis works out a table of all characters, once for each version of Unicode: kept where the bytecode is.
 HYPOTHESIS_HOME = Path(__file__).parent / "__pycache__" / "hypothesis"
+KEPT_EXAMPLES = HYPOTHESIS_HOME / "examples"
 
 
 def main() -> None:
+    """The judge as a process: see above."""
     from grader.sandbox.processes import become_subreaper
 
     become_subreaper()  # before anything else: other judges' children may run already
@@ -55,7 +57,7 @@ def run(job: Any, emit: Any) -> int:
 
     scratch, folder = Path(job.scratch), Path(job.checks_folder)
     set_hypothesis_home_dir(HYPOTHESIS_HOME)
-    PLAN.effort, PLAN.seed, PLAN.folder = job.effort, job.seed, HYPOTHESIS_HOME / "examples"
+    PLAN.effort, PLAN.seed, PLAN.folder = job.effort, job.seed, KEPT_EXAMPLES
     exercise = load_exercise(folder)
     site = prepare_site(scratch, exercise, job.isolation)
     Guard((site.scratch, scratch / "files"), child_uid())

@@ -43,6 +43,7 @@ class Guard:
             self._thread.start()
 
     def stop(self) -> None:
+        """Watch no longer. What runs goes on."""
         self._stopped.set()
 
     def _watch(self) -> None:

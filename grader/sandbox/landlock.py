@@ -1,4 +1,4 @@
-"""Linux: a Landlock ruleset that lets a child read the interpreter and its own scratch folder, and nothing else.
+"""Linux: a Landlock ruleset that lets a child read the interpreter, write in its own folders, and use its own port.
 
 Landlock needs no privilege, no other program and no namespace: a process gives up rights for itself and for all that
 it starts. The judge builds the ruleset once; each child restricts itself with it before the first line of the

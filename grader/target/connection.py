@@ -219,6 +219,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
+        """End both ways; what the server still sends is answered with a reset."""
         self._socket.close()
 
     def _take(self, reply: HttpReply) -> None:

@@ -130,6 +130,7 @@ class Module:
         return self._worker.pid
 
     def close(self) -> None:
+        """End the worker, if one runs."""
         self._worker.close()
 
 

@@ -113,9 +113,11 @@ class RunningSite:
         raise Complaint(Finding(self._command, f"a line with its address, {self.url}/", got, output=output), verdict)
 
     def get(self, path: str, **options: Any) -> SiteReply:
+        """request("GET", ...)."""
         return self.request("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> SiteReply:
+        """request("POST", ...)."""
         return self.request("POST", path, **options)
 
     def request(self, method: str, path: str, **options: Any) -> SiteReply:

@@ -181,13 +181,16 @@ class Transcript:
         self.witness: Callable[[float], str] | None = None
 
     def clear(self) -> None:
+        """A new check, or a new example, begins."""
         self._exchanges.clear()
         self._speaker = self.witness = None
 
     def sent(self, text: Said) -> None:
+        """The grader has said this."""
         self._add("sent", text)
 
     def got(self, text: Said) -> None:
+        """The submission has said this."""
         self._add("got", text)
 
     def got_more(self, text: Said, speaker: object) -> None:
@@ -203,6 +206,7 @@ class Transcript:
         del self._exchanges[:-MAX_EXCHANGES]
 
     def last(self, way: str) -> str:
+        """The newest exchange that was "sent" or that was "got"; "" before the first."""
         return next((_text_of(said) for whose, said in reversed(self._exchanges) if whose == way), "")
 
     @property

@@ -156,19 +156,24 @@ class WsgiApp:
         return self._factory or str(self._arguments[0])
 
     def get(self, path: str | bytes, query: str = "", **meta: str | None) -> WsgiReply:
+        """GET; `meta` are environ keys (HTTP_ACCEPT="text/html"), None leaves one out."""
         return self.request(WsgiRequest(path=path, query=query, meta=tuple(meta.items())))
 
     def get_json(self, path: str | bytes, query: str = "") -> WsgiReply:
+        """GET by a program that wants JSON."""
         return self.get(path, query, HTTP_ACCEPT=JSON_TYPE)
 
     def post(self, path: str, body: bytes, content_type: str | None = FORM_TYPE, **meta: str | None) -> WsgiReply:
+        """POST with the length of the body, unless `meta` has another CONTENT_LENGTH."""
         given = (("CONTENT_TYPE", content_type), *meta.items())
         return self.request(WsgiRequest("POST", path, body=body, meta=given))
 
     def delete(self, path: str) -> WsgiReply:
+        """DELETE, otherwise like get()."""
         return self.request(WsgiRequest("DELETE", path))
 
     def head(self, path: str, query: str = "", **meta: str | None) -> WsgiReply:
+        """HEAD, otherwise like get()."""
         return self.request(WsgiRequest("HEAD", path, query, meta=tuple(meta.items())))
 
     def request(self, request: WsgiRequest) -> WsgiReply:

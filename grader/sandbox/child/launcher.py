@@ -42,6 +42,7 @@ COMMANDS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.sys
 
 
 def main() -> None:
+    """Read CONFIG, take on its limits, run its program. OSError where a limit cannot be had."""
     config = marshal.loads(bytes.fromhex(sys.argv[1]))
     _limit(config["limits"])
     if config["landlock"] is not None or config["uid"] is not None or config["filter"]:

@@ -42,6 +42,7 @@ def _load_hidden(path: str, name: str) -> ModuleType:
 
 
 def main() -> None:
+    """Load sys.argv[1] as the module sys.argv[3], then answer until the requests end; sys.argv[2] is plain.py."""
     submission, plain_path, name = sys.argv[1:4]
     plain = _load_hidden(plain_path, "_grader_plain")
     # The submission finds neither this module nor the kit's others by name: nothing of its own should change them.

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from grader.bench.kit import Cost, Samples, judge, measure, table
+from grader.bench.kit import EXERCISES, Cost, Samples, judge, measure, table
 from grader.bench.kit_inside import Bench, render
 
 NAMES = (
-    "solutions", "solutions, first verdict", "exercises, untouched", "calculator",
+    "solutions", "solutions, first verdict", "solutions, new examples", "exercises, untouched", *EXERCISES,
     "fuzz in-process", "fuzz through the worker", "fuzz through CGI", "bare interpreter", "CGI run, empty program",
 )  # fmt: skip
 
@@ -37,7 +37,8 @@ def test_the_median_counts() -> None:
         pytest.param({"fuzz_through_the_worker": 0.116}, "process boundary", id="boundary"),
         pytest.param({"solutions_first_verdict": 1.0}, "first verdict", id="first verdict"),
         pytest.param({"exercises_untouched": 2.0}, "untouched stubs", id="stubs"),
-        pytest.param({"calculator": 4.0}, "the calculator", id="calculator"),
+        pytest.param({"solutions": 8.0}, "all three", id="all"),
+        pytest.param({"socket_server": 4.0}, "socket_server", id="one"),
     ],
 )
 def test_a_goal_that_is_missed_is_named(seconds: dict[str, float], words: str) -> None:
