@@ -16,13 +16,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from grader.course import Selection
-from grader.model import Check, Exercise, Finding, Outcome, Step, Verdict
+from grader.model import Exercise, Finding, Outcome, Step, Verdict
 from grader.submission import functions, top_level_names
-
-
-def is_function_check(check: Check) -> bool:
-    """Whether a check calls functions by name; every other one looks at the wire."""
-    return "module" in check.fixtures
 
 
 def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
@@ -34,7 +29,7 @@ def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcom
     for step in exercise.steps:
         if not _is_shown(step, outcomes) or (own_design and there & set(step.promised)):
             continue
-        for check in filter(is_function_check, step.checks):
+        for check in (each for each in step.checks if each.calls_functions):
             outcome = outcomes.get(check.id)
             if outcome is not None and _is_without(outcome, absent, outcomes, found, own_design):
                 found[check.id] = replace(outcome, verdict=Verdict.PASSED, finding=None, transcript=())
@@ -52,7 +47,7 @@ def waiting(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome
     for step in exercise.steps:
         open_ones = [outcomes[key] for key in _shown_by(step) if key in outcomes and not _passed(outcomes[key])]
         first = next((each for each in open_ones if each.verdict is not Verdict.BLOCKED), None)
-        for check in filter(is_function_check, step.checks):
+        for check in (each for each in step.checks if each.calls_functions):
             outcome = outcomes.get(check.id)
             if first and outcome and outcome.finding and (outcome.finding.absent or outcome.verdict is Verdict.BLOCKED):
                 finding = Finding(expected=f"{first.check.id} passes first", got=f"{first.check.id} has not passed")
@@ -63,7 +58,7 @@ def waiting(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome
 def wire_checks(selection: Selection, tree: ast.Module) -> tuple[str, ...]:
     """The ids of the checks that show the work of functions which a program does without, in the steps selected."""
     there, own_design = set(functions(tree)), _is_own_design(selection.exercise, tree)
-    steps = {check.step for check in selection.checks if is_function_check(check)}
+    steps = {check.step for check in selection.checks if check.calls_functions}
     return tuple(
         identity
         for step in selection.exercise.steps
@@ -84,7 +79,7 @@ def _is_own_design(exercise: Exercise, tree: ast.Module) -> bool:
 
 
 def _shown_by(step: Step) -> tuple[str, ...]:
-    return step.shown_by or tuple(check.id for check in step.checks if not is_function_check(check))
+    return step.shown_by or tuple(check.id for check in step.checks if not check.calls_functions)
 
 
 def _absent(named: set[str], there: set[str], outcomes: Mapping[str, Outcome]) -> set[str]:

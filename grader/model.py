@@ -58,6 +58,11 @@ class Check:
         """'cgi_calculator/query/plus', unique within the kit and accepted on the command line."""
         return f"{self.exercise}/{self.step}/{self.name}"
 
+    @property
+    def calls_functions(self) -> bool:
+        """Whether it calls functions by name; every other check looks at the wire."""
+        return "module" in self.fixtures
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -210,8 +215,8 @@ class ExerciseCard:
         """
         unpassed = [outcome for outcome in self.outcomes if outcome.verdict is not Verdict.PASSED]
         ready = [outcome for outcome in unpassed if outcome.verdict is not Verdict.BLOCKED]
-        wire = [outcome for outcome in ready if "module" not in outcome.check.fixtures]
-        calls = [outcome for outcome in ready if "module" in outcome.check.fixtures]
+        wire = [outcome for outcome in ready if not outcome.check.calls_functions]
+        calls = [outcome for outcome in ready if outcome.check.calls_functions]
         without = [each for each in calls if each.finding and (each.finding.absent or each.finding.unloaded)]
         own_design = self.cause is None and 2 * len(without) > len(calls)
         first = next(iter((own_design and wire) or ready or unpassed), None)

@@ -81,6 +81,7 @@ class _Run:
     test: Callable[..., None]
     fixtures: Drawn
     smallest: Drawn = field(default_factory=dict)
+    wrong: str = ""  # what was wrong with it
     shrinking_since: float | None = None
 
     def attempt(self, drawn: Drawn) -> None:
@@ -95,7 +96,7 @@ class _Run:
             if complaint.verdict in (Verdict.TIMEOUT, Verdict.NOT_STARTED):
                 raise StopFuzzing(complaint) from None
             if not self.smallest or _size(drawn) < _size(self.smallest):
-                self.smallest = drawn
+                self.smallest, self.wrong = drawn, complaint.finding.got
             self.shrinking_since = self.shrinking_since or time.monotonic()
             raise
         except pytest.fail.Exception as error:  # pytest-timeout: Hypothesis would try the example once more
@@ -113,8 +114,15 @@ class _Run:
             self.test(**self.fixtures, **self.smallest)
         except Complaint as complaint:
             return complaint
-        got = "an answer that was wrong once and right the next time, for the same input"
-        return Complaint(Finding(TRANSCRIPT.last("sent"), "the same answer every time", got))
+        return changing(self.wrong)
+
+
+def changing(wrong: str = "") -> Complaint:
+    """The complaint about a program that answers the same input in two ways; `wrong` is what was wrong, if known."""
+    got = "an answer that was wrong once and right the next time, for the same input"
+    return Complaint(
+        Finding(TRANSCRIPT.last("sent"), "the same answer every time", f"{got}; first: {wrong}" if wrong else got)
+    )
 
 
 def time_is_up(error: BaseException) -> Complaint | None:
@@ -140,7 +148,7 @@ def fuzz(share: float = 1.0, **strategies: SearchStrategy[Any]) -> Callable[[Tes
     def decorate(test: Test) -> Test:
         number = crc32(test.__qualname__.encode()) + PLAN.seed
         file = Path(inspect.getfile(test))
-        name = f"{file.stem} {test.__qualname__} {count} {number}"
+        name = f"{test.__qualname__}-{count}"
 
         def draw(body: Callable[[Drawn], None]) -> None:
             @settings(PROFILE, max_examples=count)
@@ -152,13 +160,15 @@ def fuzz(share: float = 1.0, **strategies: SearchStrategy[Any]) -> Callable[[Tes
             each()
 
         def judged(**fixtures: Any) -> None:
-            run = _Run(test, fixtures)
+            run, passed = _Run(test, fixtures), 0
             try:
-                for drawn in examples(file.parent, name, PLAN.folder, draw):
+                for drawn in examples(file, name, number, PLAN.folder, draw):
                     run.attempt(drawn)
+                    passed += 1
             except Complaint:
-                PLAN.examples = 0
-                draw(_Run(test, fixtures).attempt)
+                # The same seed makes the same examples: those that have passed are not tried once more.
+                again, skipped = _Run(test, fixtures), iter(range(passed))
+                draw(lambda drawn: again.attempt(drawn) if next(skipped, None) is None else None)
                 raise run.once_more() from None
 
         # pytest gives what the signature asks for: the fixtures.

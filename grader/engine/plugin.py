@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis.errors import Flaky
 
-from grader.engine.fuzz import PLAN, StopFuzzing, time_is_up
+from grader.engine.fuzz import PLAN, StopFuzzing, changing, time_is_up
 from grader.engine.traces import own_frames, tidy_output
 from grader.model import Check, Complaint, Exchange, Exercise, Finding, Outcome, Verdict
 from grader.submission import only_stubs
@@ -111,11 +111,11 @@ class GradePlugin:
         for need in check.needs:
             if need not in self._passed:
                 raise Blocked(self._checks[need])
-        late, wire = time.monotonic() > self._deadline, "module" not in check.fixtures
-        # A call of a function is bounded in itself: what hangs on the wire takes no time from the functions.
-        if not late and not (wire and self._hung_for > HANG_SECONDS):
+        late = time.monotonic() > self._deadline
+        # What hangs on the wire takes no time from the functions, nor they from the wire: each call is bounded.
+        if not late and (check.calls_functions or self._hung_for <= HANG_SECONDS):
             return
-        if not wire and only_stubs(self._text, self._exercise.step_of(check)):
+        if check.calls_functions and only_stubs(self._text, self._exercise.step_of(check)):
             raise Complaint(Finding(expected=check.claim, got="not written yet"), Verdict.NOT_STARTED)
         used = f"the {self._budget:g} s for this exercise were used up before this check"
         raise OutOfTime(used if late else f"the program has kept the grader waiting for {self._hung_for:.0f} s in all")
@@ -137,8 +137,7 @@ class GradePlugin:
             case StopFuzzing(complaint=complaint):
                 return self._heard(complaint)
             case Flaky():
-                got = "an answer that was wrong once and right the next time, for the same input"
-                return Verdict.FAILED, Finding(TRANSCRIPT.last("sent"), "the same answer every time", got)
+                return self._heard(changing())
             case Blocked(by=by):
                 return Verdict.BLOCKED, Finding(expected=f"{by.id} passes first", got=f"{by.id} has not passed")
             case OutOfTime():
@@ -168,10 +167,9 @@ class GradePlugin:
         ending = self._ending
         if ending.verdict is Verdict.PASSED:
             self._passed.add(check.id)
-        if ending.verdict is Verdict.TIMEOUT:
+        if ending.verdict is Verdict.TIMEOUT and not check.calls_functions:
             self._hung_for += time.monotonic() - ending.started
-            if "module" not in check.fixtures:
-                PATIENCE.hung()
+            PATIENCE.hung()
         outcome = Outcome(
             check=check,
             verdict=ending.verdict,

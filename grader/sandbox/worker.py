@@ -114,7 +114,11 @@ class Worker:
             return started
         line = json.dumps(request).encode("ascii") + b"\n"
         deadline = time.monotonic() + seconds
-        answer = self._read(seconds, deadline) if self._send(line, deadline) else Hung(seconds)
+        try:
+            answer = self._read(seconds, deadline) if self._send(line, deadline) else Hung(seconds)
+        except BaseException:  # the time of a whole check is up: a late answer must not become that of the next call
+            self.close()
+            raise
         if isinstance(answer, (Hung, Died)):
             self.close()
         return answer
@@ -159,6 +163,7 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
+        """The child's process id, None when none runs."""
         return None if self._child is None else self._child.pid
 
     def close(self) -> None:

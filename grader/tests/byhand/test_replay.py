@@ -30,7 +30,7 @@ def test_a_failed_check_shows_its_smallest_exchange_and_its_finding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     submit(tmp_path, GOOD.replace("text[::-1]", "text"))
-    check = next(check for check in TINY.checks if check.step == "words" and "module" in check.fixtures)
+    check = next(check for check in TINY.checks if check.step == "words" and check.calls_functions)
     assert again(tmp_path, check.path) == 1
     shown = capsys.readouterr().out
     assert "> backwards(" in shown.splitlines()[0]

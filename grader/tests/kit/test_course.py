@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from grader.course import load_course, load_exercise, select
-from grader.credit import is_function_check
 from grader.model import Exercise, KitError, UsageError
 
 TINY = Path(__file__).parents[1] / "course" / "tiny"
@@ -27,7 +26,7 @@ def change(path: Path, find: str, put: str) -> None:
 
 @pytest.mark.parametrize("exercise", load_course(), ids=lambda exercise: exercise.id)
 def test_what_every_function_is_for_is_shown_on_the_wire_too(exercise: Exercise) -> None:
-    wire = {check.id for check in exercise.checks if not is_function_check(check)}
+    wire = {check.id for check in exercise.checks if not check.calls_functions}
     for step in exercise.steps:
         own = {check.id for check in step.checks} & wire
         assert set(step.shown_by or own) <= wire
@@ -96,7 +95,7 @@ def test_the_real_exercises_are_worth_100_points_each(exercise) -> None:  # type
 
 @pytest.mark.parametrize("exercise", load_course(), ids=lambda exercise: exercise.id)
 def test_no_check_on_the_wire_waits_for_a_function_check(exercise) -> None:  # type: ignore[no-untyped-def]
-    functions = {check.id for check in exercise.checks if "module" in check.fixtures}
+    functions = {check.id for check in exercise.checks if check.calls_functions}
     for check in exercise.checks:
         if check.id not in functions:
             assert not functions & set(check.needs), check.id

@@ -119,6 +119,21 @@ def test_a_hang_is_a_timeout_and_the_second_is_found_sooner(module: Module, monk
         assert module.call("number") == Returned(5)
 
 
+def test_an_answer_that_nobody_waits_for_is_not_that_of_the_next_call(
+    module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def time_is_up(lines: object, deadline: float) -> bytes:
+        raise pytest.fail.Exception("Timeout (>60.0s) from pytest-timeout.")
+
+    module.call("number")
+    reading = type(module._worker._lines)
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "next", time_is_up)
+        with pytest.raises(pytest.fail.Exception):
+            module.call("double", "the answer that comes too late")
+    assert module.call("number") == Returned(5)
+
+
 def test_input_fails_at_once(module: Module) -> None:
     raised = module.call("ask")
     assert isinstance(raised, Raised)
