@@ -19,7 +19,7 @@ from grader.grade import default_jobs, grade
 from grader.model import Exercise, KitError, Scorecard, Settings, UsageError
 from grader.submission import find_submission
 
-EXIT_OK, EXIT_BELOW, EXIT_USAGE, EXIT_BROKEN = 0, 1, 2, 3
+EXIT_OK, EXIT_BELOW, EXIT_USAGE, EXIT_BROKEN, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 # Each verb is a module with add_arguments(parser) and run(options) -> exit code, imported only when it is used.
 VERBS = {
@@ -63,9 +63,9 @@ def _run(arguments: list[str]) -> int:
         return EXIT_BROKEN
     except KeyboardInterrupt:
         _complain("interrupted; nothing is left running")
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has left before its end
-        return EXIT_BELOW
+        return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001  (Python's own exit status, 1, would be a mark)
         fault = _unexpected(error)
         _complain(f"The grader itself has a problem, not your program:\n{fault}\nPlease tell the course staff.")

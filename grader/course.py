@@ -7,14 +7,14 @@ ids and points exists before any judge runs, so a check that did not run, or ran
 from __future__ import annotations
 
 import ast
-import difflib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from grader.model import Check, Exercise, KitError, Step, UsageError
-from grader.names import find_check, find_exercise, find_step
+from grader.names import find_check, find_exercise, find_step, nearest
 
 CHECKS = Path(__file__).parent / "checks"
 
@@ -28,7 +28,7 @@ class Selection:
 
 
 def load_course(root: Path = CHECKS) -> tuple[Exercise, ...]:
-    """Every exercise below `root`, sorted by id. Raises KitError with file and line when one is not well formed."""
+    """Every exercise below `root`, sorted by id. Raises KitError, which says where, when one is not well formed."""
     return tuple(load_exercise(path.parent) for path in sorted(root.glob("*/exercise.toml")))
 
 
@@ -41,39 +41,62 @@ def load_exercise(folder: Path) -> Exercise:
         raise KitError(f"{manifest}: {error}") from error
     identity = _require(data, "id", str, manifest)
     tables = data.get("step", [])
-    functions = {name for table in tables for name in table.get("functions", ())}
+    functions = {name for table in tables for name in _strings(table, "functions", manifest)}
     steps = tuple(_read_step(folder, identity, table, manifest, functions) for table in tables)
     exercise = Exercise(
         id=identity,
         title=_require(data, "title", str, manifest),
         main=_require(data, "main", str, manifest),
         kind=_require(data, "kind", str, manifest),
-        forbidden_imports=tuple(data.get("forbidden_imports", ())),
+        forbidden_imports=_strings(data, "forbidden_imports", manifest),
         discouraged_imports=tuple(data.get("discouraged_imports", {}).items()),
         folder=folder,
         steps=steps,
     )
     _check_references(exercise, manifest)
+    files = {_file_of(folder, step.id) for step in steps}
+    for path in sorted(folder.glob("test_*.py")):
+        if path not in files:
+            raise KitError(
+                f'{path}: no [[step]] of {manifest.name} is called "{_step_of(path)}", so nobody would run it'
+            )
     return exercise
+
+
+def _file_of(folder: Path, step: str) -> Path:
+    return folder / f"test_{step.replace('-', '_')}.py"
+
+
+def _step_of(path: Path) -> str:
+    return path.stem.removeprefix("test_").replace("_", "-")
 
 
 def _read_step(folder: Path, exercise: str, table: dict[str, Any], manifest: Path, functions: set[str]) -> Step:
     identity = _require(table, "id", str, manifest)
-    needs = tuple(table.get("needs", ()))
-    path = folder / f"test_{identity.replace('-', '_')}.py"
-    checks = _read_checks(path, exercise, identity, needs, functions) if path.exists() else ()
+    needs = _strings(table, "needs", manifest)
+    path = _file_of(folder, identity)
+    if not path.exists():
+        raise KitError(f'{manifest}: step "{identity}" has no checks: there is no {path.name}')
     return Step(
         exercise=exercise,
         id=identity,
         title=_require(table, "title", str, manifest),
         needs=needs,
-        functions=tuple(table.get("functions", ())),
-        hints=tuple(table.get("hints", ())),
-        checks=checks,
-        look=tuple(table.get("look", ())),
-        shown_by=tuple(table.get("shown_by", ())),
-        promised=tuple(table.get("promised", ())),
+        functions=_strings(table, "functions", manifest),
+        hints=_strings(table, "hints", manifest),
+        checks=_read_checks(path, exercise, identity, needs, functions),
+        look=_strings(table, "look", manifest),
+        shown_by=_strings(table, "shown_by", manifest),
+        promised=_strings(table, "promised", manifest),
     )
+
+
+def _strings(table: Mapping[str, Any], key: str, where: object) -> tuple[str, ...]:
+    """A list of texts; () where the key is absent. One text alone, for want of a comma, is none."""
+    found = table.get(key, ())
+    if not isinstance(found, (list, tuple)) or not all(isinstance(item, str) for item in found):
+        raise KitError(f'{where}: "{key}" must be a list of texts, found {found!r}')
+    return tuple(found)
 
 
 def _require(table: dict[str, Any], key: str, kind: type, manifest: Path) -> Any:
@@ -85,7 +108,11 @@ def _require(table: dict[str, Any], key: str, kind: type, manifest: Path) -> Any
 def _read_checks(
     path: Path, exercise: str, step: str, step_needs: tuple[str, ...], functions: set[str]
 ) -> tuple[Check, ...]:
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        what = f"{error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else f" {error}"
+        raise KitError(f"{path}:{what}") from error
     checks = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
@@ -113,7 +140,7 @@ def _read_check(
     where = f"{path}:{node.lineno}"
     try:
         identity = ast.literal_eval(call.args[0])
-        options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        options = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
         points, source = options["points"], options["source"]
     except (IndexError, KeyError, ValueError) as error:
         raise KitError(f'{where}: @check takes a literal id, points= and source= ("{error}")') from error
@@ -125,7 +152,7 @@ def _read_check(
     claim, _, rule = (ast.get_docstring(node) or "").partition("\n\n")
     if not claim:
         raise KitError(f"{where}: {node.name} has no docstring, the sentence that the student reads")
-    needs = step_needs + tuple(options.get("needs", ()))
+    needs = step_needs + _strings(options, "needs", where)
     return Check(
         exercise=exercise,
         step=step,
@@ -150,19 +177,14 @@ def _check_references(exercise: Exercise, manifest: Path) -> None:
             if identity not in known:
                 raise KitError(
                     f'{manifest}: step "{step.id}" is shown by "{identity}", which no check defines.'
-                    f"{_did_you_mean(identity, known)}"
+                    f" {nearest(identity, known)}"
                 )
     for check in exercise.checks:
         for need in check.needs:
             if need not in known:
                 raise KitError(
-                    f'{manifest}: "{check.id}" needs "{need}", which no check defines.{_did_you_mean(need, known)}'
+                    f'{manifest}: "{check.id}" needs "{need}", which no check defines. {nearest(need, known)}'
                 )
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def select(course: tuple[Exercise, ...], names: list[str]) -> tuple[Selection, ...]:

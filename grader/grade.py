@@ -34,7 +34,7 @@ Progress = Callable[[Outcome], None]
 BUDGET = {"quick": 300.0, "standard": 300.0, "thorough": 1800.0}
 CHECK_SECONDS = {"quick": 60.0, "standard": 60.0, "thorough": 300.0}
 KIT = Path(__file__).resolve().parent.parent
-MAX_JUDGES = 4
+MAX_JUDGES = 4  # a program that ends judge after judge would make its neighbours wait
 OWN_DESIGN = "A design of your own: {points} points for functions that it does without, as the wire shows their work."
 VERSIONS_OF = ("pytest", "hypothesis", "tinydb", "requests")
 

@@ -19,7 +19,7 @@ from grader.sandbox.processes import end_tree, start, wait_exit
 from grader.sandbox.scratch import remove_shared_memory
 
 MAX_EVENT = 8 << 20  # twice what the plugin lets into one event
-GRACE = 30.0
+GRACE = 30.0  # seconds beyond its own limits, before a judge is ended from here
 # Lets `coverage` follow the kit's own tests into the judge; a submission's process never sees them.
 MEASURING = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 

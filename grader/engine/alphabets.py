@@ -1,7 +1,6 @@
 """Characters that find mistakes, from many scripts and planes.
 
-Strategies draw from these strings instead of all of Unicode: Hypothesis then needs no table of Unicode
-(a second of work in a fresh folder), and each character is here because it breaks something.
+Strategies draw from these strings instead of all of Unicode: each character is here because it breaks something.
 """
 
 from __future__ import annotations

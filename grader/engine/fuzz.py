@@ -33,7 +33,7 @@ from grader.model import Complaint, Finding, Verdict
 from grader.target.transcript import TRANSCRIPT
 
 EXAMPLES = {"quick": 20, "standard": 100, "thorough": 1000}
-SHRINK_SECONDS = 1.0
+SHRINK_SECONDS = 1.0  # a person waits for it; most failures are as small as they get in half of that
 
 Test = TypeVar("Test", bound=Callable[..., None])
 

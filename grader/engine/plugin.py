@@ -24,9 +24,9 @@ from grader.target.function import find_stub_error
 from grader.target.patience import PATIENCE
 from grader.target.transcript import TRANSCRIPT
 
-KIT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
 
-HANG_SECONDS = 30.0
+HANG_SECONDS = 30.0  # for all checks on the wire that hang: half of what one check may take, less than the whole budget
 PRINT_SECONDS = 0.03  # for what a server prints while its answer is on the way
 MAX_TEXT = 40_000  # characters of each part of a finding
 MAX_TRANSCRIPT = 200_000  # characters in all; with the finding's, in JSON, an event then fits into a line
@@ -146,7 +146,9 @@ class GradePlugin:
                 return late.verdict, late.finding
             case _:
                 frames = [
-                    frame for frame in traceback.extract_tb(error.__traceback__) if KIT in Path(frame.filename).parents
+                    frame
+                    for frame in traceback.extract_tb(error.__traceback__)
+                    if PACKAGE in Path(frame.filename).parents
                 ]
                 trace = "".join(traceback.format_list(frames))
                 return Verdict.BROKEN, Finding(got=f"{type(error).__name__}: {error}", output=trace[-4000:])

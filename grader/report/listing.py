@@ -12,11 +12,12 @@ def render(selections: tuple[Selection, ...]) -> Text:
     shown = Text()
     for selection in selections:
         exercise = selection.exercise
-        shown.append(f"{exercise.id}  {exercise.points} points  {exercise.title}\n", style="bold")
+        points = sum(check.points for check in selection.checks)
+        shown.append(f"{exercise.id}  {points} points  {exercise.title}\n", style="bold")
         for step in exercise.steps:
             checks = [check for check in step.checks if check in selection.checks]
             if checks:
-                shown.append(f"  {step.id}  {step.points} points  {step.title}\n")
+                shown.append(f"  {step.id}  {sum(check.points for check in checks)} points  {step.title}\n")
             for check in checks:
                 shown.append(f"    {check.path}  {check.points}  {check.claim}\n", style="dim")
     return shown

@@ -1,7 +1,7 @@
 """Scorecard -> the JSON that other programs read; its shape is documented in result.schema.json beside this file.
 
-The same submission gives the same file, apart from the values called "seconds". When the grader itself fails, the file
-is written all the same: its status is "broken" and every value called "points" is null.
+On one machine the same submission gives the same file, apart from the values called "seconds". When the grader itself
+fails, the file is written all the same: its status is "broken" and every value called "points" is null.
 """
 
 from __future__ import annotations

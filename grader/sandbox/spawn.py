@@ -27,7 +27,7 @@ ERROR_HEAD = ERROR_TAIL = 2048
 class Site:
     """Where children of one judge run: the scratch folder, its copy of the exercise, and the isolation grade.
 
-    `packages` are folders that children may import from besides the standard library (TinyDB's site-packages);
+    `packages` are folders that children may import from besides the standard library (copies made by copy_package);
     `refused` are modules that they may not. `shared` is a folder that the judge writes into as well: it lies outside
     `scratch`, so that no child can put a link in its place.
     """
@@ -117,6 +117,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
+        """As wait() gives it; None while it runs."""
         return self._process.poll()
 
     def interrupt(self, signal_number: int) -> None:

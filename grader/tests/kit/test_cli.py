@@ -12,7 +12,7 @@ import pytest
 
 import grader.byhand.replay
 import grader.cli
-from grader.cli import EXIT_BELOW, EXIT_BROKEN, EXIT_OK, EXIT_USAGE, main
+from grader.cli import EXIT_BELOW, EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, main
 from grader.grade import KIT
 from grader.model import KitError
 from grader.tests.grading.specimens import GOOD, STUB, TINY, submit
@@ -248,7 +248,7 @@ def test_a_reader_that_leaves_early_changes_nothing_else(arguments: list[str], c
         assert process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(60) in ((code, EXIT_BELOW) if unbuffered else (code,))
+        assert process.wait(60) in ((code, EXIT_INTERRUPTED) if unbuffered else (code,))
 
 
 def test_usage_is_told_without_colour(

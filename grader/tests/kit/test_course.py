@@ -62,6 +62,10 @@ def test_an_exercise_is_read_without_importing_its_checks(folder: Path) -> None:
         ("test_words.py", '"words/fuzz"', '"words/abc"', "defined twice"),
         ("exercise.toml", 'title = "Say it backwards"', "title = 3", '"title" must be a str'),
         ("exercise.toml", 'title = "Say it backwards"', "title =", "exercise.toml"),
+        ("exercise.toml", 'id = "words"', 'id = "sentences"', 'step "sentences" has no checks: there is no test_sent'),
+        ("exercise.toml", 'functions = ["respond"]', 'look = "one"', "\"look\" must be a list of texts, found 'one'"),
+        ("test_words.py", 'needs=["words/abc"]', 'needs=("words/abc")', '"needs" must be a list of texts'),
+        ("test_words.py", "def test_abc(", "def test_abc((", "test_words.py:10: "),
     ],
 )
 def test_a_mistake_in_the_course_is_named(folder: Path, file: str, find: str, put: str, message: str) -> None:
