@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from grader.course import Selection
 from grader.model import Exercise, Finding, Outcome, Step, Verdict
-from grader.submission import functions, top_level_names
+from grader.source import functions, top_level_names
 
 
 def credited(exercise: Exercise, tree: ast.Module, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:

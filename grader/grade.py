@@ -25,7 +25,8 @@ from grader.model import Check, ExerciseCard, Finding, Outcome, Scorecard, Setti
 from grader.sandbox.isolation import choose_isolation, describe
 from grader.sandbox.processes import become_subreaper
 from grader.sandbox.scratch import copy_submission, remove_tree
-from grader.submission import Submission, Text, find_import, look, read_main, untouched, warnings
+from grader.source import Text, find_import, untouched
+from grader.submission import Submission, look, read_main, warnings
 
 Progress = Callable[[Outcome], None]
 

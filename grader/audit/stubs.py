@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.model import Exercise, KitError
-from grader.submission import functions
+from grader.source import functions
 
 TABLE = re.compile(r"(<!-- steps -->\n).*?(<!-- /steps -->)", re.DOTALL)
 SKIPPED = ("__pycache__",)

@@ -19,7 +19,7 @@ from hypothesis.errors import Flaky
 from grader.engine.fuzz import PLAN, StopFuzzing, changing, time_is_up
 from grader.engine.traces import own_frames, tidy_output
 from grader.model import Check, Complaint, Exchange, Exercise, Finding, Outcome, Verdict
-from grader.submission import only_stubs
+from grader.source import only_stubs
 from grader.target.function import find_stub_error
 from grader.target.patience import PATIENCE
 from grader.target.transcript import TRANSCRIPT

@@ -10,7 +10,7 @@ import pytest
 from grader.course import Selection, load_course
 from grader.grade import KIT, grade
 from grader.model import Exercise, Settings
-from grader.submission import functions
+from grader.source import functions
 from grader.tests.grading.specimens import submit
 
 CALCULATOR = next(exercise for exercise in load_course() if exercise.id == "cgi_calculator")

@@ -13,7 +13,7 @@ GRADER = Path(__file__).parents[2]
 
 # A part may import from the parts above it in this list, and from itself.
 ORDER = (
-    "model", "job", "names", "arguments", "course", "submission", "credit", "report", "sandbox", "target",
+    "model", "job", "names", "arguments", "course", "source", "submission", "credit", "report", "sandbox", "target",
     "engine", "checks", "judging", "grade", "audit", "byhand", "bench", "cli", "__main__",
 )  # fmt: skip
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from grader.model import UsageError
-from grader.submission import find_import, find_submission, look, only_stubs, read_main, untouched, warnings
+from grader.source import find_import, only_stubs, untouched
+from grader.submission import find_submission, look, read_main, warnings
 from grader.tests.grading.specimens import GOOD, STUB, TINY, submit
 
 COURSE = (TINY,)
