@@ -206,40 +206,6 @@ class ExerciseCard:
         """The outcomes of one step, in the order of its checks."""
         return tuple(outcome for outcome in self.outcomes if outcome.check.step == step.id)
 
-    @property
-    def next_open(self) -> Outcome | None:
-        """The first check that is worth looking at now: not passed, and not blocked by another.
-
-        A program that does without most of the functions is a design of its own: there the wire comes first. A check
-        of a step whose functions are written, which only needs one of a later step, comes after what has failed there.
-        """
-        unpassed = [outcome for outcome in self.outcomes if outcome.verdict is not Verdict.PASSED]
-        ready = [outcome for outcome in unpassed if outcome.verdict is not Verdict.BLOCKED]
-        wire = [outcome for outcome in ready if not outcome.check.calls_functions]
-        calls = [outcome for outcome in ready if outcome.check.calls_functions]
-        without = [each for each in calls if each.finding and (each.finding.absent or each.finding.unloaded)]
-        own_design = self.cause is None and 2 * len(without) > len(calls)
-        first = next(iter((own_design and wire) or ready or unpassed), None)
-        if first is not None and first.verdict is Verdict.NOT_STARTED:
-            begun = any(
-                each.verdict is Verdict.PASSED for each in self.step_outcomes(self.exercise.step_of(first.check))
-            )
-            failed = (each for each in ready if each.verdict is not Verdict.NOT_STARTED)
-            return (begun and next(failed, None)) or first
-        return first
-
-    @property
-    def cause(self) -> Outcome | None:
-        """The outcome that tells everything where nothing has passed, and for one reason: then it is said once."""
-        if any(outcome.verdict is Verdict.PASSED for outcome in self.outcomes):
-            return None
-        unloaded = (outcome for outcome in self.outcomes if outcome.finding and outcome.finding.unloaded)
-        if found := next(unloaded, None):
-            return found
-        first, *others = self.outcomes or (None,)
-        alike = all(first and (each.finding, each.verdict) == (first.finding, first.verdict) for each in others)
-        return first if self.note and alike else None
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -21,6 +21,7 @@ from grader.model import ExerciseCard, Finding, Outcome, Scorecard, Step, Verdic
 from grader.report.finding import NAMES, Case, put_common_finding, put_finding
 from grader.report.layout import UNICODE, Page
 from grader.report.markdown import code, plain, table
+from grader.report.opening import common_cause, next_open
 from grader.report.safe import neutral
 from grader.report.text import is_untouched
 
@@ -98,7 +99,7 @@ def annotation_lines(card: Scorecard, within: str = "") -> list[str]:
             f"{number} check{'s' * (number > 1)} could not be judged. This is the grader's fault: there is no score."
         )
         return [command("error", message, title="The grader itself failed")]
-    opened = [(each, outcome) for each in card.cards if (outcome := each.next_open) is not None]
+    opened = [(each, outcome) for each in card.cards if (outcome := next_open(each)) is not None]
     if not opened:
         score = f"{card.points} of {card.max_points} points"
         return [command("notice", "Every check passed." if card.max_points else "Nothing was graded.", title=score)]
@@ -111,7 +112,7 @@ def annotation_lines(card: Scorecard, within: str = "") -> list[str]:
 
 
 def _annotation(card: Scorecard, each: ExerciseCard, outcome: Outcome, within: str) -> str:
-    outcome = each.cause or outcome
+    outcome = common_cause(each) or outcome
     finding = outcome.finding or Finding()
     title = f"{each.exercise.id}: {each.points} of {each.max_points} points"
     place = _place(card, each, finding.look, within)
@@ -120,7 +121,7 @@ def _annotation(card: Scorecard, each: ExerciseCard, outcome: Outcome, within: s
         # Not begun is no mistake: the same place, in a quieter colour.
         return command("notice", f"Not started. Begin with {first.id}: {first.title}", **place, title=title)
     lines = [f"{outcome.check.id}: {outcome.check.claim}"]
-    if each.cause is not None:
+    if common_cause(each) is not None:
         lines = [f"None of the {len(each.outcomes)} checks can be run before this is fixed."]
     if card.settings.feedback == "full" and outcome.verdict in (Verdict.FAILED, Verdict.TIMEOUT, Verdict.CRASHED):
         shown = (("sent", finding.sent), ("expected", finding.expected), ("got", finding.got))
@@ -198,8 +199,8 @@ def _exercise(card: Scorecard, each: ExerciseCard) -> str:
         for step, outcomes in _steps(each)
     ]
     parts = [heading, table(["step", "", "points", "checks"], rows)]
-    if (opened := each.next_open) is not None:
-        if each.cause is None:
+    if (opened := next_open(each)) is not None:
+        if common_cause(each) is None:
             parts.append(f"**Next: {plain(opened.check.path)}**")
         parts.append(code(_finding(card, each, opened)))
     return "\n\n".join(parts)
@@ -223,8 +224,8 @@ def _finding(card: Scorecard, each: ExerciseCard, outcome: Outcome) -> str:
     """The open check as the terminal shows it: sent, expected, got, why, look, hint, replay."""
     page = Page(WIDTH, UNICODE)
     case = Case(card.submission, card.settings, each, verbose=False, scored=True)
-    if each.cause is not None:
-        put_common_finding(page, each.cause, case)
+    if (cause := common_cause(each)) is not None:
+        put_common_finding(page, cause, case)
     else:
         put_finding(page, outcome, case)
     return page.text.plain

@@ -18,6 +18,7 @@ from rich.text import Text
 from grader.model import Check, ExerciseCard, Outcome, Scorecard, Step, Verdict
 from grader.report.finding import NAMES, NARROW, STYLES, Case, put_common_finding, put_finding
 from grader.report.layout import ASCII, UNICODE, Page, crop
+from grader.report.opening import common_cause, next_open
 from grader.report.others import LONGEST_ID, put_others, state_of
 
 BAR = 11
@@ -72,7 +73,7 @@ def _put_exercise(page: Page, case: Case) -> None:
         _put_beginning(page, case)
         return
     unpassed = [outcome for outcome in card.outcomes if outcome.verdict is not Verdict.PASSED]
-    if (cause := card.cause) is not None:
+    if (cause := common_cause(card)) is not None:
         put_common_finding(page, cause, case)
         return
     if card.note:
@@ -80,7 +81,7 @@ def _put_exercise(page: Page, case: Case) -> None:
     for step in card.exercise.steps:
         if outcomes := card.step_outcomes(step):
             _put_step(page, step, outcomes, case)
-    shown = card.next_open
+    shown = next_open(card)
     if shown is None:
         return
     full = [outcome for outcome in unpassed if _in_full(outcome, shown)] if case.verbose else [shown]
@@ -192,7 +193,7 @@ def _put_score(page: Page, card: Scorecard) -> None:
 
 
 def _standing(card: ExerciseCard) -> tuple[str, str]:
-    nearest = card.next_open
+    nearest = next_open(card)
     if not card.outcomes:
         return "nothing was graded", "dim"
     if nearest is None:
@@ -202,7 +203,7 @@ def _standing(card: ExerciseCard) -> tuple[str, str]:
 
 def _next(cards: Iterable[ExerciseCard]) -> Check | None:
     """Where to go on: in the first exercise that is begun and not finished, else in the first that is not begun."""
-    opened = [(card, outcome.check) for card in cards if (outcome := card.next_open) is not None]
+    opened = [(card, outcome.check) for card in cards if (outcome := next_open(card)) is not None]
     begun = [check for card, check in opened if not is_untouched(card)]
     return next(iter(begun or [check for _, check in opened]), None)
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from grader.model import Exchange, ExerciseCard, Finding, Outcome, Scorecard, Settings, Verdict
 from grader.report.finding import blocker, quoted
 from grader.report.layout import crop, literal, whole_literals, wrap
+from grader.report.opening import next_open
 from grader.report.others import listed
 from grader.report.printed import telling_lines
 from grader.report.safe import head_and_tail, neutral
@@ -407,8 +408,8 @@ def test_nothing_is_cut_where_the_note_would_take_as_much_room() -> None:
 
 def test_in_a_design_of_its_own_the_wire_comes_first() -> None:
     card = _own_design()
-    assert card.next_open is not None
-    assert card.next_open.check.id == "static/index"
+    assert next_open(card) is not None
+    assert next_open(card).check.id == "static/index"
 
 
 def test_what_only_waits_for_a_later_step_does_not_hide_what_failed_there() -> None:
@@ -416,11 +417,11 @@ def test_what_only_waits_for_a_later_step_does_not_hide_what_failed_there() -> N
     todo = Finding(expected="listing_page() is yours to write")
     card = _with({ids[1]: (Verdict.NOT_STARTED, todo), ids[-1]: (Verdict.FAILED, Finding(expected="status 200"))})
     assert exercise().checks[0].step == exercise().checks[1].step
-    assert card.next_open is not None
-    assert card.next_open.check.id == ids[-1]
+    assert next_open(card) is not None
+    assert next_open(card).check.id == ids[-1]
     alone = _with({ids[1]: (Verdict.NOT_STARTED, todo)})
-    assert alone.next_open is not None
-    assert alone.next_open.check.id == ids[1]
+    assert next_open(alone) is not None
+    assert next_open(alone).check.id == ids[1]
 
 
 def test_after_a_file_that_does_not_load_the_first_step_is_the_next() -> None:
@@ -430,7 +431,7 @@ def test_after_a_file_that_does_not_load_the_first_step_is_the_next() -> None:
         replace(each, check=replace(each.check, fixtures=("module",))) if each.check.step == "head" else each
         for each in card.outcomes
     ]
-    following = replace(card, outcomes=tuple(outcomes)).next_open
+    following = next_open(replace(card, outcomes=tuple(outcomes)))
     assert following is not None
     assert following.check.id == "head/request-line"
 
