@@ -651,7 +651,11 @@ def remove_book(db: Path, number: int) -> bool:
     Its number is never given to another book: next_id of table "meta" stays as it is.
     """
     with transaction(db) as tables:
-        return bool(tables.table("books").remove(doc_ids=[number]))
+        books = tables.table("books")
+        if not books.contains(doc_id=number):
+            return False
+        books.remove(doc_ids=[number])
+    return True
 
 
 # ------------------------------ guard: middleware that catches what went wrong
