@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ def uses(workflow: dict[str, Any], action: str) -> list[dict[str, Any]]:
 
 def test_there_are_two_workflows() -> None:
     assert [path.name for path in FILES] == ["ci.yml", "grade.yml"]
+
+
+def test_the_oldest_libraries_that_are_tried_are_those_that_are_allowed() -> None:
+    kit = WORKFLOWS.parents[1]
+    project = tomllib.loads((kit / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    allowed = [re.match(r"([\w-]+)>=([\d.]+)", one) for one in project["dependencies"]]
+    tried = [line for line in (kit / ".ci" / "lowest.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [f"{bound[1]}=={bound[2]}" for bound in allowed if bound] == tried
+    assert any(step.get("run", "").endswith("--constraint .ci/lowest.txt") for step in steps(load("ci.yml")))
 
 
 def test_grading_starts_on_pull_requests_that_change_exercises(grading: dict[str, Any]) -> None:
