@@ -125,15 +125,13 @@ def wrap(text: str, room: int) -> list[str]:
 
 
 def _pieces(word: str, room: int) -> list[str]:
+    """A word cut where the line is full; a path after a slash, so that a file keeps its line number."""
     pieces = [""]
-    used = 0
     for char in word:
-        wide = cell_len(char)
-        if used + wide > room and pieces[-1]:
-            pieces.append("")
-            used = 0
+        if cell_len(pieces[-1] + char) > room and pieces[-1]:
+            folder, slash, file = pieces[-1].rpartition("/")
+            pieces[-1:] = [folder + slash, file] if slash and file else [pieces[-1], ""]
         pieces[-1] += char
-        used += wide
     return pieces
 
 

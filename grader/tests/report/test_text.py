@@ -316,6 +316,7 @@ def test_an_escape_is_never_broken_in_two() -> None:
 def test_words_are_wrapped_and_long_ones_broken() -> None:
     assert wrap("one two three", 7) == ["one two", "three"]
     assert wrap("a" * 7, 3) == ["aaa", "aaa", "a"]
+    assert wrap("a/folder/of/main.py:330 read()", 16) == ["a/folder/of/", "main.py:330", "read()"]
     assert wrap("", 10) == [""]
 
 
