@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from urllib.parse import urlencode, urljoin
 
 from grader.engine import expect
 from grader.target.cgi import CgiReply
@@ -21,6 +22,12 @@ ENDS_P = frozenset({
     "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "main", "menu", "nav", "ol",
     "p", "pre", "section", "table", "ul",
 })  # fmt: skip
+# html.parser takes these for space in a tag; in HTML only tab, line feed, form feed, carriage return and space are.
+# Beside them stand characters for private use, which take their place while a page is read.
+NO_SPACE = {ord(space): chr(0xF0000 + ord(space)) for space in map(chr, range(0x3001)) if space.isspace()}
+for _space in "\t\n\f\r ":
+    del NO_SPACE[ord(_space)]
+NO_SPACE_BACK = {ord(private): chr(space) for space, private in NO_SPACE.items()}
 NEVER_SENT = ("button", "reset", "file")
 SUBMITS = ("submit", "image")
 
@@ -117,12 +124,22 @@ class Page:
         )
 
     def fill(self, user: str, operands: list[str], operation: str) -> list[tuple[str, str]]:
-        """The (name, value) pairs that a browser sends once a person has filled in the form."""
+        """The (name, value) pairs that a browser sends once a person has filled in the form and pressed its button.
+
+        Of several buttons it is the first, as with the enter key.
+        """
         pairs, left = [], list(operands)
+        button = next((control for control in self.controls if control.kind in SUBMITS), None)
         for control in self.controls:
             value = control.chosen if control.kind in ("select", "radio") else control.value
-            if control.kind in SUBMITS or not control.name:
+            if control is button and control.kind == "image":
+                place = f"{control.name}." if control.name else ""
+                pairs += [(f"{place}x", "0"), (f"{place}y", "0")]  # where it was pressed
                 value = None
+            elif (control.kind in SUBMITS and control is not button) or not control.name:
+                value = None
+            elif control is button:
+                pass
             elif control.name == "operand":
                 value = left.pop(0) if left else ""
             elif control.name in ("user", "operation"):
@@ -130,6 +147,25 @@ class Page:
             if value is not None:
                 pairs.append((control.name, value))
         return pairs
+
+
+def sent_to(page: Page, document: str) -> str:
+    """The address that the calculator's form is sent to; `document` is the page's own. "" when it is none."""
+    base = next((element.get("href") for element in page.all("base")), "")
+    action = page.form.get("action").strip() if page.form else ""
+    try:
+        return urljoin(urljoin(document, base), action)
+    except ValueError:
+        return ""
+
+
+def encoded(page: Page, pairs: list[tuple[str, str]]) -> str:
+    """The pairs as a browser encodes them: in UTF-8, unless the form asks for another charset."""
+    charset = next(iter(page.form.get("accept-charset").split() if page.form else []), "utf-8")
+    if not charset.lower().startswith("utf"):  # to a browser UTF-16 means UTF-8 here
+        with contextlib.suppress(LookupError, ValueError):
+            return urlencode(pairs, encoding=charset, errors="xmlcharrefreplace")
+    return urlencode(pairs)
 
 
 class _Reader(HTMLParser):
@@ -148,13 +184,14 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes: dict[str, str] = {}
         for name, value in attrs:
-            attributes.setdefault(name, value or "")  # the first of two attributes counts
+            attributes.setdefault(name, (value or "").translate(NO_SPACE_BACK))  # the first of two attributes counts
         if tag in ENDS_P and any(element.tag == "p" for element in self._open):
             self.handle_endtag("p")
         if tag in ("option", "optgroup"):
             self._finish_option()
         inert = any(element.tag == "template" for element in self._open)
-        element = Element(tag, attributes, self.get_starttag_text() or f"<{tag}>", inert)
+        source = (self.get_starttag_text() or f"<{tag}>").translate(NO_SPACE_BACK)
+        element = Element(tag, attributes, source, inert)
         self.page.elements.append(element)
         if tag == "form" and self._form is None and not inert:
             self._form = element  # a form in a form is none
@@ -180,6 +217,7 @@ class _Reader(HTMLParser):
                 self._add(Control(closed.get("name"), "textarea", closed.text), closed)
 
     def handle_data(self, data: str) -> None:
+        data = data.translate(NO_SPACE_BACK)
         in_template = any(element.tag == "template" for element in self._open)
         for element in self._open:
             if element.inert or not in_template:
@@ -258,7 +296,7 @@ def parse_page(html: str) -> Page:
     reader = _Reader()
     # Some versions of html.parser raise it at "<![word[", which has no meaning in HTML.
     with contextlib.suppress(AssertionError):
-        reader.feed(html)
+        reader.feed(html.translate(NO_SPACE))
         reader.close()
     return reader.finish()
 

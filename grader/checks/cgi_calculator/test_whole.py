@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlsplit
 
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from grader.checks.cgi_calculator.claims import (
     expect_result,
 )
 from grader.checks.cgi_calculator.intruders import LINK_AND_QUOTES, MARKUP, intruders
-from grader.checks.cgi_calculator.pages import read_page
+from grader.checks.cgi_calculator.pages import encoded, read_page, sent_to
 from grader.checks.cgi_calculator.questions import encode, query
 from grader.engine import check, expect, fuzz
 from grader.target.cgi import FORM_TYPE, OMIT, CgiReply, CgiRequest, CgiTarget, post_request
@@ -59,20 +59,40 @@ def test_nothing_that_was_typed_runs(cgi: CgiTarget) -> None:
 def test_the_form_on_the_page_works(cgi: CgiTarget) -> None:
     """The form, filled in and sent as a browser does, gives the result.
 
-    README, "The page": the form comes back to this program, by the method and in the encoding that it names.
+    README, "The page": the form comes back to this program, by its method, in its encoding, with the button pressed.
     """
     start = cgi.get()
     page = read_page(start)
     form = page.form
     expect(start).that(form is not None, expected="a page with a <form>")
     assert form is not None
+    address = sent_to(page, f"http://localhost{cgi.script_name}")
+    expect(start).that(
+        _leads_to(cgi.script_name, address),
+        expected=f"a form without action, or whose action leads to this program, {cgi.script_name}",
+        got=f"{form.source}, which a browser sends to {address or 'no address'}",
+    )
     method, encoding = form.get("method").lower(), form.get("enctype").lower()
-    sent = urlencode(page.fill("Ann", ["2", "0.5"], "mul"))
+    sent = encoded(page, page.fill("Zo\u00eb", ["2", "0.5"], "mul"))
     # Browsers know two other encodings; everything else means this one.
     content_type = encoding if encoding in ("multipart/form-data", "text/plain") else FORM_TYPE
-    reply = cgi.post(sent.encode(), content_type=content_type) if method == "post" else cgi.get(sent)
-    expect_kept(reply, "Ann", ["2", "0.5"], "mul")
+    if method == "post":
+        reply = cgi.post(sent.encode(), content_type=content_type, query=urlsplit(address).query)
+    else:
+        reply = cgi.get(sent)
+    expect_kept(reply, "Zo\u00eb", ["2", "0.5"], "mul")
     expect_result(reply, "1")
+
+
+def _leads_to(script_name: str, address: str) -> bool:
+    """Whether a request for this address starts the program."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        return False
+    path = unquote(parts.path)
+    return host in ("localhost", "127.0.0.1") and (path == script_name or path.startswith(script_name + "/"))
 
 
 @check("whole/error-pages", points=1, source="kit rule")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grader.checks.cgi_calculator.claims import is_html_in_utf_8
 from grader.checks.cgi_calculator.intruders import SCRIPTS, intruders
-from grader.checks.cgi_calculator.pages import parse_page
+from grader.checks.cgi_calculator.pages import encoded, parse_page, sent_to
 from grader.checks.cgi_calculator.questions import (
     Calculation,
     Numeral,
@@ -55,7 +55,69 @@ def test_the_form_is_read_as_a_browser_shows_it(choice: str) -> None:
     assert page.kept() == ('Ann & "Co"', ["1"], "div")
     assert page.operation is not None
     assert page.operation.choices == ["add", "div"]
-    assert page.fill("x", ["5"], "add") == [("user", "x"), ("operand", "5"), ("operand", ""), ("operation", "add")]
+    assert page.fill("x", ["5"], "add") == [
+        ("user", "x"),
+        ("operand", "5"),
+        ("operand", ""),
+        ("operation", "add"),
+        ("go", "Go"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("button", "sent"),
+    [
+        pytest.param("<button>Go</button>", [], id="without a name"),
+        pytest.param("<button name=operation value=Go>Go</button>", [("operation", "Go")], id="with a name"),
+        pytest.param("<button name=a value=1><button name=b value=2>", [("a", "1")], id="the first of two"),
+        pytest.param("<input type=submit name=a><input type=submit name=b>", [("a", "")], id="an input"),
+        pytest.param("<input type=image name=a>", [("a.x", "0"), ("a.y", "0")], id="an image"),
+        pytest.param("<input type=image>", [("x", "0"), ("y", "0")], id="an image without a name"),
+        pytest.param("<button name=a disabled><button type=button name=b>", [], id="buttons that send nothing"),
+    ],
+)
+def test_the_button_that_is_pressed_is_sent(button: str, sent: list[tuple[str, str]]) -> None:
+    assert parse_page(f"<form><input name=operand>{button}").fill("", ["1"], "add") == [("operand", "1"), *sent]
+
+
+@pytest.mark.parametrize(
+    ("page", "address"),
+    [
+        ("<form>", "http://localhost/cgi-bin/calc.py"),
+        ("<form action=''>", "http://localhost/cgi-bin/calc.py"),
+        ("<form action='?a=1'>", "http://localhost/cgi-bin/calc.py?a=1"),
+        ("<form action=calc.py>", "http://localhost/cgi-bin/calc.py"),
+        ("<form action=/calculate>", "http://localhost/calculate"),
+        ("<base href=/other/><form action=calc.py>", "http://localhost/other/calc.py"),
+        ("<form action='http://['>", ""),
+    ],
+)
+def test_a_form_is_sent_to_its_action(page: str, address: str) -> None:
+    assert sent_to(parse_page(page), "http://localhost/cgi-bin/calc.py") == address
+
+
+@pytest.mark.parametrize(
+    ("charset", "sent"),
+    [
+        ("utf-8", "a=Zo%C3%AB"),
+        ("UTF-16", "a=Zo%C3%AB"),
+        ("unheard-of", "a=Zo%C3%AB"),
+        ("iso-8859-1 utf-8", "a=Zo%EB"),
+        ("us-ascii", "a=Zo%26%23235%3B"),
+    ],
+)
+def test_a_form_is_encoded_in_its_charset(charset: str, sent: str) -> None:
+    assert encoded(parse_page(f"<form accept-charset='{charset}'>"), [("a", "Zo\u00eb")]) == sent
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u3000", "\u2028", "\u0085"])
+def test_only_the_space_of_ascii_ends_a_value_without_quotes(space: str) -> None:
+    page = parse_page(
+        f"<form><input name=user value=a{space}b><input name=operand value=1>\n<b id=result>1{space}2</b>"
+    )
+    assert page.kept() == (f"a{space}b", ["1"], None)
+    assert page.text("result") == f"1{space}2"
+    assert page.all("input")[0].source == f"<input name=user value=a{space}b>"
 
 
 def test_what_is_hidden_is_sent_and_what_is_not_chosen_is_not() -> None:
