@@ -58,6 +58,7 @@ class Connection:
         self._shown: list[str] = []
         self._asked: int | None = 0  # requests sent, where it is plain how many these are
         self._answers: list[int] = []  # the statuses of the final answers so far
+        self._last: HttpReply | None = None  # the newest of them
         self._turn, self._turn_size = b"", 0  # what came since the last bytes were sent: its beginning, its size
         self._buffer = b""
         self._ended = False
@@ -149,6 +150,7 @@ class Connection:
                 case HttpReply():
                     self._take(parsed)
                     self._answers.append(parsed.status)
+                    self._last = parsed
                     return replace(parsed, interim=interim, sent=self.sent, witness=TRANSCRIPT.witness)
                 case Malformed(expected, offset):
                     shown = show_bytes(self._buffer)
@@ -164,6 +166,8 @@ class Connection:
     def _closed(self, expected: str) -> Complaint:
         """The end of the connection came before what was expected: perhaps because the whole server has ended."""
         got = self._so_far("closed the connection")
+        if self._last is not None and not self._last.closes and not self._buffer:
+            expected = f"another answer, for the last one (status {self._last.status}) did not say Connection: close"
         if ending := self._how_it_ended():
             return Complaint(Finding(self.sent, expected, f"{got}, and the program ended: {ending}"), Verdict.CRASHED)
         return Complaint(Finding(self.sent, expected, got))
@@ -197,6 +201,15 @@ class Connection:
                 got = self._so_far(f"left the connection open for {seconds:g} s")
                 raise Complaint(Finding(self.sent, "the connection is closed", got), Verdict.TIMEOUT)
         return self._buffer
+
+    def end(self, timeout: float | None = None) -> bytes:
+        """rest(), of a client that has its answers and closes its side: no server goes on listening to it after that.
+
+        One that says Connection: close may do so for a while (RFC 9112 section 9.6).
+        """
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        return self.rest(timeout)
 
     def is_open(self, seconds: float) -> bool:
         """Whether the server neither sends nor closes for so long."""

@@ -227,7 +227,7 @@ def test_what_a_script_answers(server: SocketTarget) -> None:
     with server.connect() as client:
         reply = client.send(last("/make_time.py", method="HEAD")).reply("HEAD")
         expect(reply).status(200)
-        rest = client.rest()
+        rest = client.end()
         expect(reply).that(not rest, expected="no content in the answer to HEAD", got=repr(rest[:200]))
     reply = server.exchange(request("/make_time.py", "Connection: keep-alive", version="HTTP/1.0"))
     expect(reply).status(200).body_has("It is ").no_header("Transfer-Encoding")

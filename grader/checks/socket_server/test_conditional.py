@@ -170,7 +170,7 @@ def test_what_the_client_has_is_not_sent_again(server: SocketTarget) -> None:
                 right = length in (None, str(len(first.body)))
                 got = f"Content-Length: {length}"
                 expect(reply).that(right, expected="no Content-Length, or that of the file", got=got)
-                rest = client.rest()
+                rest = client.end()
                 expect(reply).that(not rest, expected="no content after a 304", got=repr(rest[:200]))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import strategies as st
 
-from grader.checks.socket_server.wire import Fields, chunked, expect_refusal, last, request
+from grader.checks.socket_server.wire import Fields, because, chunked, expect_refusal, last, request
 from grader.engine import check, expect, fuzz
 from grader.target.connection import Connection
 from grader.target.function import Module
@@ -29,6 +31,7 @@ ALIVE: list[tuple[tuple[int, int], Fields, bool]] = [
     ((1, 3), [], True),
 ]
 INNER = request("/data.json")
+CHUNKED = "Transfer-Encoding: chunked"
 ENDED = b"0\r\n\r\n" + INNER  # an empty body in chunks, and what a reader of chunks takes for the next request
 # A request that is read in two ways -> the bytes; after the error the connection ends, and nobody answers INNER.
 SMUGGLED = {
@@ -53,6 +56,14 @@ SMUGGLED = {
     "another coding before chunked": request(
         "/notes.txt", "Transfer-Encoding: gzip, chunked", method="POST", body=ENDED
     ),
+    "another coding in a field of its own": request(
+        "/notes.txt", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked", method="POST", body=ENDED
+    ),
+    "another coding in a field after chunked": request(
+        "/notes.txt", "Transfer-Encoding: chunked", "Transfer-Encoding: gzip", method="POST", body=ENDED
+    ),
+    "chunked twice": request("/notes.txt", "Transfer-Encoding: chunked, chunked", method="POST", body=ENDED),
+    "identity for a coding": request("/notes.txt", "Transfer-Encoding: identity", method="POST", body=INNER),
     "an unknown coding": request("/notes.txt", "Transfer-Encoding: xchunked", method="POST", body=ENDED),
     "chunked in HTTP/1.0": request(
         "/notes.txt", "Transfer-Encoding: chunked", "Connection: keep-alive", method="POST", version="HTTP/1.0",
@@ -64,6 +75,12 @@ SMUGGLED = {
     ),
     "a chunk without its CR LF": request(
         "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"3\r\nabcXX" + ENDED
+    ),
+    "a chunk with one byte for its CR LF": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"3\r\nabcX" + ENDED
+    ),
+    "a chunk size below zero": request(
+        "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"-3\r\nabc\r\n" + ENDED
     ),
     "a chunk size with a sign": request(
         "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"+3\r\nabc\r\n" + ENDED
@@ -78,6 +95,29 @@ SMUGGLED = {
         "/notes.txt", "Transfer-Encoding: chunked", method="POST", body=b"0_3\r\nabc\r\n" + ENDED
     ),
 }  # fmt: skip
+
+
+# Methods whose request has a body that nobody wants: it is read to its end all the same.
+WITH_BODIES = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW")
+# Answers of many kinds; none of them ends its connection unless it says so.
+ANSWERED = (
+    request("/docs"), request("/notes.txt", "If-None-Match: *"), request("/notes.txt", 'If-Match: "other"'),
+    request("/notes.txt", "Range: bytes=0-4"), request("/notes.txt", "Range: bytes=999999-"),
+    request("/notes.txt", method="HEAD"), request("/notes.txt", method="OPTIONS"),
+    request("/notes.txt", "Content-Length: 0", method="PUT"), request("/.hidden.txt"),
+    request("/notes.txt", method="BREW"), request("/empty.txt"),
+)  # fmt: skip
+SAID = (
+    'README, "Connections": you may close after any answer, if that answer says Connection: close. A client that was '
+    "not told sends its next request, and loses it"
+)
+CLOSED = "after an answer that says Connection: close nothing more is answered: what follows was the body"
+
+
+CLOSING = (
+    "Connection: close", "Connection: foo, Close", "connection: close", "CONNECTION: CLOSE",
+    "Connection: foo,\tclose\t,bar", "Connection: foo\r\nConnection: close", "Connection: close\r\nConnection: foo",
+)  # fmt: skip
 
 
 def answers(client: Connection, methods: list[str]) -> list[HttpReply]:
@@ -114,17 +154,28 @@ def test_requests_follow_one_another(server: SocketTarget) -> None:
             if name != "nothing":
                 expect_content(server, reply, name)
             if reply.closes:
-                client.rest()
+                client.end()
                 break
     inner = request("/nothing")
-    for field, body in ((f"Content-Length: {len(inner)}", inner), ("Transfer-Encoding: chunked", chunked([inner]))):
+    with_length = [(method, f"Content-Length: {len(inner)}", inner) for method in WITH_BODIES]
+    for method, field, body in (("GET", "Transfer-Encoding: chunked", chunked([inner])), *with_length):
         with server.connect() as client:
-            reply = client.send(request("/notes.txt", field, body=body)).reply()
-            if reply.status == 400 and reply.closes:  # RFC 9110 section 9.3.1: content in a GET may be refused
+            reply = client.send(request("/notes.txt", field, method=method, body=body)).reply(method)
+            if reply.closes:  # RFC 9110 section 9.3.1: content in a GET may be refused
+                with because(CLOSED):
+                    _nothing_follows(client)
                 continue
-            expect(reply).status(200)
-            if not reply.closes:
-                expect(client.send(INNER).reply()).status(200).body((server.webroot.root / "data.json").read_bytes())
+            if method == "GET":
+                expect(reply).status(200)
+            expect(client.send(INNER).reply()).status(200).body((server.webroot.root / "data.json").read_bytes())
+    with because(SAID), contextlib.ExitStack() as stack:
+        client = stack.enter_context(server.connect())
+        for raw in (*ANSWERED, INNER):
+            reply = client.send(raw).reply(raw.partition(b" ")[0].decode())
+            if reply.closes:
+                _nothing_follows(client)
+                client = stack.enter_context(server.connect())
+    expect(reply).status(200)
 
 
 def expect_content(server: SocketTarget, reply: HttpReply, name: str) -> None:
@@ -144,14 +195,15 @@ def test_close_means_close(server: SocketTarget) -> None:
     Connection is a list of members in any case. After the answer to a request with close, nothing more is read as a
     request.
     """
-    for field in ("Connection: close", "Connection: foo, Close", "connection: close", "CONNECTION: CLOSE"):
+    for field in CLOSING:
         with server.connect() as client:
             expect(client.send(request("/notes.txt", field) + INNER).reply()).status(200)
-            _nothing_follows(client)
+            _nothing_follows(client, by_itself=field == CLOSING[0])
 
 
-def _nothing_follows(client: Connection) -> None:
-    rest = client.rest()
+def _nothing_follows(client: Connection, by_itself: bool = False) -> None:
+    """The server closes, without another answer; `by_itself`: also while the client keeps its side open."""
+    rest = client.rest() if by_itself else client.end()
     expect.that(not rest, expected="the end of the connection, and no other answer", got=show_bytes(rest, 300))
 
 
@@ -164,7 +216,11 @@ def test_http_1_0_closes_unless_asked(server: SocketTarget) -> None:
     """
     with server.connect() as client:
         expect(client.send(request("/notes.txt", version="HTTP/1.0", host=None)).reply()).status(200)
-        _nothing_follows(client)
+        _nothing_follows(client, by_itself=True)
+    for field in ("Connection: not-keep-alive", "Connection: close, keep-alive"):
+        with server.connect() as client:
+            expect(client.send(request("/notes.txt", field, version="HTTP/1.0") + INNER).reply()).status(200)
+            _nothing_follows(client)
     with server.connect() as client:
         expect_1_0(client, "/notes.txt")
     with server.connect() as client:
@@ -256,11 +312,12 @@ def test_a_request_that_can_be_read_in_two_ways_ends_the_connection(server: Sock
     """
     for title, raw in SMUGGLED.items():
         with server.connect() as client:
-            reply = client.send(raw).reply()
+            with because("", f"status 400, 411, 413 or 501, for {title}"):
+                reply = client.send(raw).reply()
             # RFC 9112 section 6.1 lets a server go by Transfer-Encoding alone, if it closes afterwards.
-            allowed = (400, 405) if title.startswith("Content-Length and") else (400, 411, 413, 501)
-            expect_refusal(server, reply, *allowed)
-            _nothing_follows(client)
+            by_chunks = (405,) * title.startswith("Content-Length and")
+            expect_refusal(server, reply, 400, *by_chunks, 411, 413, 501)
+            _nothing_follows(client, by_itself=title == "two different lengths")
 
 
 @check("connections/continue", points=1, source="RFC 9110 section 10.1.1", needs=("serve/file",))
@@ -295,7 +352,9 @@ def test_a_client_may_end_its_side(server: SocketTarget) -> None:
     reply = server.exchange(request("/notes.txt"), half_close=True)
     expect(reply).status(200)
     length = request("/notes.txt", "Content-Length: 10", method="POST", body=b"12345")
-    for raw in (b"GET /notes.txt HT", request("/notes.txt")[:-2], length):
+    pieces = (b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"0\r\nX: 1\r\n")
+    cut = [request("/notes.txt", "Transfer-Encoding: chunked", method="POST", body=body) for body in pieces]
+    for raw in (b"GET /notes.txt HT", request("/notes.txt")[:-2], length, *cut):
         with server.connect() as client:
             ended = client.send(raw).half_close().reply_or_end()
             if ended is not None:
@@ -321,9 +380,9 @@ def test_an_error_arrives_before_the_connection_goes(server: SocketTarget) -> No
             got = "a reset: the server closed with bytes of the client unread"
             expect.that(not client.was_reset, expected="the end of the server's side, and no reset", got=got)
     allowed = body[:1_048_576]
-    reply = server.exchange(last("/notes.txt", f"Content-Length: {len(allowed)}", method="POST", body=allowed))
-    expect(reply).status(405)
-    for field in (f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"):
+    for field, sent in ((f"Content-Length: {len(allowed)}", allowed), (CHUNKED, chunked([allowed]))):
+        expect(server.exchange(last("/notes.txt", field, method="POST", body=sent))).status(405)
+    for field in (f"Content-Length: {len(body)}", CHUNKED):
         sent = body if "Length" in field else chunked([body[:1_000_000], body[:1_000_000], body[:1_000_000]])
         with server.connect() as client:
             reply = client.send(request("/notes.txt", field, method="POST", body=sent)).reply()

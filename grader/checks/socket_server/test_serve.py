@@ -212,7 +212,7 @@ def test_head_is_get_without_content(server: SocketTarget) -> None:
                 first, second = wanted.headers.get(name), reply.headers.get(name)
                 if first is not None and (second is not None or name == "Content-Type"):
                     expect(reply).that(first == second, expected=f"{name}: {first}, as GET has it")
-            rest = client.rest()
+            rest = client.end()
             expect(reply).that(not rest, expected="nothing after the header", got=show_bytes(rest, 200))
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from grader.engine import expect
+from grader.model import Complaint
 from grader.target.http1 import HttpReply
 from grader.target.socket import SocketTarget
 from grader.target.transcript import show_bytes
@@ -14,6 +19,8 @@ VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 VALUE_LETTERS = "\t " + VISIBLE + "".join(map(chr, range(0x80, 0x100)))
 
 Fields = list[tuple[str, str]]
+
+NO_ANSWER = "the first byte of a response"  # what take_reply() misses before there is one
 
 tokens = st.text(TOKEN_LETTERS, min_size=1, max_size=12)
 targets = st.text(VISIBLE, min_size=1, max_size=30)
@@ -55,9 +62,23 @@ def whole(server: SocketTarget, target: str, *fields: str, method: str = "GET") 
     """The answer to a request that ends its connection, after which nothing more may come."""
     with server.connect() as client:
         reply = client.send(last(target, *fields, method=method)).reply(method)
-        rest = client.rest()
+        rest = client.end()
         expect(reply).that(not rest, expected="nothing after the end of this answer", got=show_bytes(rest, 300))
         return reply
+
+
+@contextlib.contextmanager
+def because(why: str, wanted: str = "") -> Iterator[None]:
+    """What fails in here fails for this reason, not for that of the check.
+
+    `wanted` says which answer should have come, for a server that closes without any.
+    """
+    try:
+        yield
+    except Complaint as complaint:
+        found = complaint.finding
+        expected = wanted if wanted and found.expected == NO_ANSWER else found.expected
+        raise Complaint(replace(found, expected=expected, why=found.why or why), complaint.verdict) from None
 
 
 def expect_allow(reply: HttpReply, *methods: str) -> None:

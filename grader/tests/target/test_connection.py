@@ -235,3 +235,24 @@ def test_nobody_listening_is_a_complaint() -> None:
 def test_a_close_without_an_answer_can_be_expected() -> None:
     with peer(lambda sock: reads_all(sock, b"")) as port, Connection(port, 5) as client:
         assert client.send(ASK).reply_or_end() is None
+
+
+def test_a_close_that_nobody_announced_is_told_with_the_answer_before_it() -> None:
+    with peer(lambda sock: reads_all(sock, OK)) as port, Connection(port, 5) as client:
+        assert client.send(ASK).reply().status == 200
+        with pytest.raises(Complaint) as caught:
+            client.send(ASK).reply()
+    assert "for the last one (status 200) did not say Connection: close" in caught.value.finding.expected
+
+
+def test_a_client_that_ends_its_side_is_not_kept_waiting_by_one_who_listens_on() -> None:
+    def behave(sock: socket.socket) -> None:
+        reads_all(sock, OK)
+        while sock.recv(100):
+            pass
+
+    with peer(behave) as port, Connection(port, 2) as client:
+        client.send(ASK).reply()
+        with pytest.raises(Complaint):
+            client.rest(0.05)
+        assert client.end() == b""

@@ -461,7 +461,8 @@ class Connection(asyncio.Protocol):
         if name != "/" and not name.endswith("/"):
             host = request.get("host") or "{}:{}".format(*self.here)
             folder = urllib.parse.quote(urllib.parse.unquote_to_bytes(path), safe="/")
-            raise Failure(308, ("Location", f"http://{host}{folder}/" + ("?" + query if query else "")))
+            location = ("Location", f"http://{host}{folder}/" + ("?" + query if query else ""))
+            return lambda: self.page(308, "", location)
         with contextlib.suppress(Failure):
             index, facts = look(self.root, name + "index.html")
             if stat.S_ISREG(facts.st_mode) and not index.lower().endswith(".py"):

@@ -72,6 +72,8 @@ class Connection(threading.Thread):
             if refusal.close:
                 keep = False
             response = Response.page(refusal.status, "Sorry.", **refusal.fields)
+        except Gone:
+            return False
         except TimeoutError:
             response, keep = Response.page(408, "You are too slow."), False
         except Exception:
