@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import NoReturn
 from urllib.parse import quote, quote_plus, unquote_to_bytes, urljoin, urlsplit
 
 from grader.engine import expect
 from grader.engine.expect import Reply
+from grader.model import Complaint
 
 VOID = frozenset(re.findall(r"\w+", "area base br col embed hr img input link meta source track wbr"))
 # Start tags that end an open element whose end tag may be left out (HTML Living Standard, section 13.1.2.4).
@@ -41,6 +43,14 @@ MAX_DEPTH = 200
 STRAY = "x-stray"
 # Ends whatever it may have been put into, then makes a tag and attributes of that name.
 HOSTILE = f"--></title></h1></a></script><{STRAY}>\"><{STRAY}>'><{STRAY}> \" {STRAY}=1 ' {STRAY}=1 &lt;"
+ESCAPED = (
+    'README, "The pages": whatever a client sent is escaped wherever it is shown, in messages too; '
+    "a < of a stranger is a sign on the page, never the beginning of a tag"
+)
+WHOLE = (
+    'README, "The pages": each page, also one that reports an error, has a charset, <!doctype html>, a <title> and a '
+    "viewport; without them browsers guess, and telephones show it tiny"
+)
 
 
 @dataclass
@@ -212,8 +222,8 @@ def path_and_query(address: str) -> tuple[bytes, str]:
 
 
 def as_in_forms(text: str, raw: bool = False) -> str:
-    """A value of a query or a form. `raw`: letters beyond ASCII stand as they are, as some clients send them."""
-    return "".join(letter if raw and letter >= "\u00a1" else quote_plus(letter) for letter in text)
+    """A value of a query or a form. `raw`: ; and letters beyond ASCII stand as they are, as some clients send them."""
+    return "".join(letter if raw and (letter >= "\u00a1" or letter == ";") else quote_plus(letter) for letter in text)
 
 
 def _value(control: Element) -> str:
@@ -275,6 +285,35 @@ def read_page(reply: Reply, url: str = "http://localhost/") -> Page:
     except UnicodeDecodeError as error:
         expect(reply).that(False, expected="a page in UTF-8", got=f"bytes that are not UTF-8 ({error.reason})")
     return Page(parse(text), url)
+
+
+def read_whole_page(reply: Reply, url: str = "http://localhost/") -> Page:
+    """The page of an answer, be it an error, with all that each page must have, and no tag that a client sent."""
+    page = read_page(reply, url)
+    with because(ESCAPED):
+        strays = page.strays()
+        expect(reply).that(not strays, expected="no tag of what was sent", got=shown_strays(reply, strays))
+    with because(WHOLE):
+        shown = f"Content-Type: {reply.headers.get('Content-Type')}"
+        expect(reply).that(charset(reply) == "utf-8", expected="Content-Type: text/html; charset=utf-8", got=shown)
+        start = reply.body.lstrip().lower().startswith(b"<!doctype html>")
+        expect(reply).that(
+            start, expected="<!doctype html> at the beginning", got=repr(reply.body[:60].decode("utf-8", "replace"))
+        )
+        titled = any(title.text for title in page.root.all("title"))
+        expect(reply).that(titled, expected="a <title> with text")
+        viewport = any(item.get("content") for item in page.root.all("meta", name="viewport"))
+        expect(reply).that(viewport, expected='<meta name="viewport" content="..."> in this page')
+    return page
+
+
+@contextmanager
+def because(why: str) -> Iterator[None]:
+    """What is claimed inside has a reason of its own, not that of its check."""
+    try:
+        yield
+    except Complaint as complaint:
+        raise Complaint(replace(complaint.finding, why=complaint.finding.why or why), complaint.verdict) from None
 
 
 def media_type(reply: Reply) -> str:

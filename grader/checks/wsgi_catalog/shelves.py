@@ -49,7 +49,7 @@ SPECIAL = (
 )
 FILLERS = tuple(book(f"Volume {number}", f"Hand {number % 7}", 1900 + number) for number in range(33))
 # The last one, so that a page that does not escape it leaves the other pages legible.
-MARKED = book(f'The <b>Bold</b> & the "Quoted" </title></h1><{STRAY}>', "O'Brien <script>", 1939)
+MARKED = book(f'The <b>Bold</b> & the "Quoted" </title></h1></script><{STRAY}>', "O'Brien <script>", 1939)
 BOOKS: tuple[Book, ...] = (*SPECIAL, *FILLERS, MARKED)
 
 _numbers = itertools.count(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import as_in_forms
+from grader.checks.wsgi_catalog.pages import STRAY, as_in_forms, because, read_whole_page
 from grader.checks.wsgi_catalog.shelves import MAX_BODY, reading
 from grader.engine import check, expect, fuzz
 from grader.engine.alphabets import any_text, words
@@ -27,6 +27,7 @@ UNREADABLE = (
     (JSON_TYPE, b""),
     (JSON_TYPE, b"title=a&author=b&year=1"),
     (JSON_TYPE, b"[" * 60_000),
+    (JSON_TYPE, json.dumps({"title": "a", "author": "b", "year": 1}).encode("utf-16")),
 )
 OTHER_TYPES = (
     "text/plain",
@@ -34,6 +35,7 @@ OTHER_TYPES = (
     "application/jsonp",
     "application/xml",
     "json",
+    f"text/plain; a=<{STRAY}>",
     "",
     None,
 )
@@ -145,7 +147,9 @@ def test_another_type_is_refused(wsgi: WsgiTarget, folder: Path) -> None:
     """
     app = answering(wsgi, folder)
     for kind in OTHER_TYPES:
-        expect(app.post("/books", GOOD, kind)).status(415)
+        reply = app.post("/books", GOOD, kind)
+        expect(reply).status(415)
+        read_whole_page(reply)
 
 
 @check("body/unreadable", points=1, source="kit rule")
@@ -156,4 +160,7 @@ def test_a_body_that_cannot_be_read(wsgi: WsgiTarget, folder: Path) -> None:
     """
     app = answering(wsgi, folder)
     for kind, body in UNREADABLE:
-        expect(app.post("/books", body, kind)).status(400)
+        reply = app.post("/books", body, kind)
+        expect(reply).status(400)
+        with because('README, "The protocol": whatever is sent, no traceback in an answer'):
+            expect(reply).body_lacks("Traceback")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import HOSTILE, media_type, read_page, shown_strays
+from grader.checks.wsgi_catalog.pages import HOSTILE, STRAY, because, media_type, read_page, read_whole_page
 from grader.checks.wsgi_catalog.shelves import error_of, reading
 from grader.checks.wsgi_catalog.test_hello import ALL_METHODS, METHODS, NO_PAGES
 from grader.engine import check, expect, fuzz
@@ -29,7 +29,8 @@ EXAMPLES = (
     ("TEXT/HTML ; Q=0.2 , Application/JSON ; q=0.3", JSON),
     ("application/json;q=0", HTML),
     ("text/*;q=0.9, application/json;q=0.9", HTML),
-    ("application/json;charset=utf-8;q=0.9, text/html;q=0.8", JSON),
+    ("application/json;charset=utf-8;q=0.7, text/html;q=0.8", HTML),
+    ("text/html;level=1;q=0.5, application/json;q=0.6", JSON),
 )
 BROKEN = (
     ("application/json;q=2", HTML),
@@ -101,9 +102,7 @@ def test_an_unknown_address_is_a_404_for_people_and_programs(wsgi: WsgiTarget, f
     for path in (*NO_PAGES, f"/{HOSTILE}"):
         reply = app.get(path)
         expect(reply).status(404)
-        strays = read_page(reply).strays()
-        expected = "the address shown escaped, or not at all"
-        expect(reply).that(not strays, expected=expected, got=shown_strays(reply, strays))
+        read_whole_page(reply)
         program = app.get_json(path)
         expect(program).status(404)
         error_of(program)
@@ -120,21 +119,30 @@ def test_the_accept_header_decides(wsgi: WsgiTarget, folder: Path) -> None:
         reply = app.get("/nowhere", HTTP_ACCEPT=accept)
         expect(reply).status(404)
         expect(reply).that(media_type(reply) == wanted, expected=f"the type {wanted}", got=f"{media_type(reply)!r}")
+    with because('README, "HTML or JSON": / and /books/new are forms for people: HTML, always'):
+        for path in ("/", "/books/new"):
+            reply = app.get_json(path)
+            expect(reply).status(200)
+            read_page(reply)
 
 
 @check("negotiate/not-allowed", points=1, source="RFC 9110 section 15.5.6")
 def test_another_method_is_a_405_that_names_the_right_ones(wsgi: WsgiTarget, folder: Path) -> None:
-    """A method that the table does not list is a 405 with Allow.
+    """A method that the table does not list is a 405 with Allow, for people and for programs.
 
     405 means: this page exists, but does not answer that method; Allow must say which ones it does.
     """
     app = reading(wsgi, folder).app
     for path, allowed in METHODS.values():
-        for method in ALL_METHODS:
-            if method in allowed:
-                continue
-            reply = app.request(WsgiRequest(method, path))
+        wrong = [method for method in (*ALL_METHODS, f"<{STRAY}>") if method not in allowed]
+        program = [("PUT", JSON)] if path not in ("/", "/books/new") else []  # those two are for people
+        for method, accept in (*((method, "") for method in wrong), *program):
+            reply = app.request(WsgiRequest(method, path, meta=(("HTTP_ACCEPT", accept),) if accept else ()))
             expect(reply).status(405)
+            if accept:
+                error_of(reply)
+            else:
+                read_whole_page(reply)
             listed = {name.strip() for value in reply.headers.get_all("Allow") for name in value.split(",")}
             shown = f"Allow: {', '.join(sorted(listed - {''})) or '(none)'}"
             expect(reply).that(listed == allowed, expected=f"Allow: {', '.join(sorted(allowed))}", got=shown)
