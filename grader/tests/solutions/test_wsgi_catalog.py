@@ -252,7 +252,7 @@ def test_every_page_passes_the_referee(db: Path) -> None:
             for accept in ("", "application/json"):
                 ask(application, path, method=method, HTTP_ACCEPT=accept)
     assert ask(application, "/books", body=b"title=a&author=b&year=1", **form)[0] == "303 See Other"
-    assert ask(application, "/books", body=b"title=a", **form)[0] == "422 Unprocessable Entity"
+    assert ask(application, "/books", body=b"title=a", **form)[0].startswith("422 ")
     assert ask(application, "/books/1", method="DELETE")[0] == "204 No Content"
 
 
