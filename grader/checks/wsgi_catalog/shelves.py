@@ -241,9 +241,9 @@ def post_form(app: WsgiApp, fields: Any, **meta: str | None) -> WsgiReply:
     return app.post("/books", urlencode(fields).encode("ascii"), **meta)
 
 
-def post_json(app: WsgiApp, value: Any) -> WsgiReply:
+def post_json(app: WsgiApp, value: Any, **meta: str | None) -> WsgiReply:
     """POST /books as a program does it."""
-    return app.post("/books", json.dumps(value).encode("ascii"), JSON_TYPE)
+    return app.post("/books", json.dumps(value).encode("ascii"), JSON_TYPE, **meta)
 
 
 def follow(app: WsgiApp, address: str, **meta: str | None) -> WsgiReply:

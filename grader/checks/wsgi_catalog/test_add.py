@@ -47,6 +47,10 @@ KEPT = (
     'README, "Adding a book": what is kept is the text without the blanks around it, otherwise character by character'
 )
 OTHERS = 'README, "Adding a book": other fields are ignored, however many, also a name without ='
+AT_ONCE = (
+    'README, "How it is started": several clients are answered at once. While one sends its book, another is answered; '
+    "so nothing about a request may be kept where the other finds it, such as a global variable"
+)
 MOMO = book("Momo", "Michael Ende", 1973)
 # (field, wrong value): as text, wrong in a form and in JSON alike.
 WRONG_TEXTS: tuple[tuple[str, str], ...] = (
@@ -144,10 +148,15 @@ def test_json_adds_a_book(wsgi: WsgiTarget, folder: Path) -> None:
     A program wants to know at once under which number its book is kept: in Location and in the answer itself.
     """
     shelf = open_shelf(wsgi, folder)
-    for sent in (MOMO, {**MOMO, "year": " 1973 "}, {**MOMO, "title": AS_IT_STANDS, "id": 1, "colour": "red"}):
-        reply = post_json(shelf.app, sent)
-        expect(reply).status(201)
-        number = number_of(reply)
+    for sent, story in (
+        (MOMO, {}),
+        ({**MOMO, "year": " 1973 "}, {"wsgi.input": "GET /books/new is answered meanwhile"}),
+        ({**MOMO, "title": AS_IT_STANDS, "id": 1, "colour": "red"}, {}),
+    ):
+        with because(AT_ONCE) if story else nullcontext():
+            reply = post_json(shelf.app, sent, **story)
+            expect(reply).status(201)
+            number = number_of(reply)
         kept = {**MOMO, "title": sent["title"]}
         wanted = {**kept, "id": number}
         got = read_book(reply)

@@ -7,7 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from grader.checks.wsgi_catalog.pages import because, media_type, read_whole_page
 from grader.checks.wsgi_catalog.shelves import BOOKS, listing, open_shelf, overwrite, read_made
+from grader.checks.wsgi_catalog.test_hello import HOP_BY_HOP
 from grader.engine import check, expect, fuzz
 from grader.target.function import Module
 from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiReply, WsgiRequest, WsgiTarget, wrap
@@ -59,7 +61,7 @@ def test_a_piece_is_passed_on_as_it_comes(module: Module) -> None:
 
     An application may send a page in pieces over a long time; middleware must not hold them back.
     """
-    reply = guard(module, "gives three pieces")
+    reply = guard(module, "gives three pieces, the second one empty", chunks=[b"one", b"", b"three"])
     pieces = [event for event in reply.log if event.startswith(("app gave", "server got"))]
     wanted = [f"{who} {number}" for number in (1, 2, 3) for who in ("app gave", "server got")]
     expect(reply).that(pieces == wanted, expected=", ".join(wanted), got=", ".join(pieces))
@@ -82,6 +84,17 @@ def test_an_exception_becomes_a_page(module: Module) -> None:
         expect(reply).that(reply.body.strip() != b"", expected="a page for a person")
         logged = SECRET in reply.errors and "Traceback" in reply.errors
         expect(reply).that(logged, expected="the traceback in wsgi.errors", got=repr(reply.errors[-200:]))
+        expect_good_page(reply)
+
+
+def expect_good_page(reply: WsgiReply) -> None:
+    """The page about an error, where it is HTML, has what each page must have; its length is right, or not told."""
+    if media_type(reply) == "text/html":
+        read_whole_page(reply)
+    lengths = reply.headers.get_all("Content-Length")
+    with because('README, "The protocol": Content-Length, where it is sent, is the number of bytes'):
+        expected = f"Content-Length: {len(reply.body)}, or none"
+        expect(reply).that(lengths in ([], [str(len(reply.body))]), expected=expected, got=", ".join(lengths))
 
 
 @check("guard/exc-info", points=1, source="PEP 3333, Error Handling", needs=("guard/error-page",))
@@ -91,6 +104,12 @@ def test_a_late_error_is_told_with_exc_info(module: Module) -> None:
     With exc_info a server takes the error's status if nothing is sent yet, and else breaks off.
     """
     reply = guard(module, "raises after start_response, before the first piece", raise_at=0)
+    with because(
+        "PEP 3333: an application may replace its own headers by exc_info; middleware passes on all it is given"
+    ):
+        own = guard(module, "replaces its status by one of its own, with exc_info", own_error="504 Too Late")
+        passed = own.starts == 2 and not own.oddities
+        expect(own).status(504).that(passed, expected="its call of start_response, with exc_info", got=log_of(own))
     told = "start_response with exc_info" in reply.log and not reply.oddities
     expect(reply).that(told, expected="start_response with exc_info", got=log_of(reply))
     expect(reply).status(500)
@@ -136,6 +155,8 @@ PAGES = (
     ),
     WsgiRequest("POST", "/books", body=b"title=a", meta=(("CONTENT_TYPE", FORM_TYPE),)),
     WsgiRequest("POST", "/books", body=b"x", meta=(("CONTENT_TYPE", "text/plain"),)),
+    WsgiRequest("POST", "/books", body=b"x", meta=(("CONTENT_TYPE", FORM_TYPE), ("CONTENT_LENGTH", "70000"))),
+    WsgiRequest("POST", "/books", body=b"x", meta=(("CONTENT_TYPE", FORM_TYPE), ("CONTENT_LENGTH", None))),
 )
 
 
@@ -152,13 +173,16 @@ def test_the_referee_is_content(wsgi: WsgiTarget, folder: Path) -> None:
         reply = app.request(WsgiRequest(page.method, page.path, page.query, page.body, page.meta, validate=True))
         expect(reply).that(not reply.referee, expected="no complaint of wsgiref.validate", got=reply.referee)
         expect(reply).that(not reply.oddities, expected="PEP 3333 kept", got="; ".join(reply.oddities))
+        with because('README, "The protocol": no hop-by-hop header, in an error neither; those belong to the server'):
+            for name in HOP_BY_HOP:
+                expect(reply).no_header(name)
 
 
 @check("guard/broken-file", points=1, source="kit rule")
 def test_a_broken_file_is_told_from_an_empty_one(wsgi: WsgiTarget, folder: Path) -> None:
     """While the database cannot be read the pages that need it are a 500, without a traceback; then they work again.
 
-    README, "When something breaks": a file that cannot be read is no empty catalog; nothing may be written over it.
+    README, "When something breaks": a page for people and the traceback in the log; nothing is written over the file.
     """
     shelf = open_shelf(wsgi, folder)
     shelf.add(BOOKS[0])
@@ -166,8 +190,11 @@ def test_a_broken_file_is_told_from_an_empty_one(wsgi: WsgiTarget, folder: Path)
     overwrite(shelf.db, whole[: len(whole) // 2])
     for path in ("/books", "/books/1", "/books/search?year=1605"):
         reply = shelf.app.get(*path.split("?"))
-        expect(reply).status(500).body_lacks("Traceback")
+        with because('README, "When something breaks": the pages that need a file that cannot be read answer 500'):
+            expect(reply).status(500)
+        expect(reply).body_lacks("Traceback")
         expect(reply).that(reply.body.strip() != b"", expected="a page for a person")
+        expect_good_page(reply)
         logged = "Traceback" in reply.errors or 'File "' in reply.errors
         expect(reply).that(logged, expected="the traceback in wsgi.errors", got=repr(reply.errors[-200:]))
     expect(shelf.app.get("/")).status(200)

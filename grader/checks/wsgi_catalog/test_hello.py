@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
-from grader.checks.wsgi_catalog.pages import Element, collapse, parse, read_page, read_whole_page
+from grader.checks.wsgi_catalog.pages import Element, because, collapse, parse, read_page, read_whole_page
 from grader.checks.wsgi_catalog.shelves import BOOKS, new_db, reading, write_seed
 from grader.engine import check, expect, fuzz
 from grader.engine.alphabets import MARKUP, any_text, words
 from grader.target.function import Module
+from grader.target.ports import LOOPBACK
 from grader.target.site import SiteTarget
 from grader.target.transcript import show_value
 from grader.target.wsgi import WsgiReply, WsgiRequest, WsgiTarget
@@ -30,6 +33,11 @@ NO_PAGES = (
     "/books/7 ", "/books/\u0667", "/books/\uff17", "/books/new/", "/books/7/edit", "//books", "/books/seven",
     "/books/1_0", "/books/7\n", "/Books/7", "/books/New", "/BOOKS/SEARCH",
 )  # fmt: skip
+HOP_BY_HOP = ("Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Trailer", "TE", "Proxy-Authenticate")
+SEVERAL = (
+    'README, "How it is started": it answers several clients at once. Another client has a connection open and says '
+    "nothing meanwhile; nobody may have to wait for that one (ThreadingMixIn gives each connection a thread)"
+)
 ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 METHODS_IN_ORDER = {
@@ -217,7 +225,7 @@ def test_the_connection_is_the_server_s(wsgi: WsgiTarget, folder: Path) -> None:
     for path in ("/", "/books/new"):
         reply = app.get(path)
         first_page(reply)
-        for name in ("Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Trailer", "TE", "Proxy-Authenticate"):
+        for name in HOP_BY_HOP:
             expect(reply).no_header(name)
 
 
@@ -241,15 +249,32 @@ def test_a_mounted_catalog_keeps_its_visitors(wsgi: WsgiTarget, folder: Path) ->
             expect(reply).that(not strays, expected=f"links below {encoded}", got=", ".join(strays[:3]))
 
 
+def connect(host: str, port: int) -> socket.socket:
+    """A connection to a server that should listen there."""
+    try:
+        return socket.create_connection((host, port), timeout=5)
+    except OSError as error:
+        got = f"the connection is refused ({type(error).__name__})"
+        expect.fail(
+            sent=f"a connection to {host}, port {port}", expected="it listens at the address of --host", got=got
+        )
+
+
 @check("hello/server", points=1, source="kit rule")
 def test_it_serves_by_itself(site: SiteTarget, folder: Path) -> None:
     """python main.py --host H --port N --db FILE --seed FILE prints its address and serves the catalog there.
 
     README, "How it is started": the line with the address tells whoever started it that it listens.
     """
-    running = site.start("--db", str(new_db(folder)), "--seed", str(write_seed(folder, BOOKS)))
+    # On Linux all of 127.0.0.0/8 is this machine: a server that listens elsewhere than at --host is not reached there.
+    host = "127.0.0.2" if sys.platform == "linux" else LOOPBACK
+    running = site.start("--host", host, "--db", str(new_db(folder)), "--seed", str(write_seed(folder, BOOKS)))
+    running.url = f"http://{host}:{running.port}"
     try:
-        reply = running.get("/")
+        with because(f'README, "How it is started": --host says where it listens; here that was {host}'):
+            silent = connect(host, running.port)
+        with silent, because(SEVERAL):
+            reply = running.get("/")
         expect(reply).status(200)
         shown = next(read_page(reply, running.url).root.all("form"), None) is not None
         expect(reply).that(shown, expected="the page with the search form")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from grader.checks.wsgi_catalog.pages import because
 from grader.checks.wsgi_catalog.shelves import BOOKS, book, file_made, new_db, read_made, write_seed
 from grader.engine import check, expect
 from grader.engine.expect import same
@@ -64,15 +65,20 @@ def test_the_old_file_stays_as_it_was(module: Module, folder: Path) -> None:
         got=f"they read {got!r}",
     )
     seen = getattr(called, "value", {})
-    expect.that(
-        seen.get("synced") is True,
-        sent=call,
-        expected="os.fsync() of the second file, before os.replace()",
-        got="no os.fsync() before that",
-    )
-    source = seen.get("source")
-    beside = not source or os.path.realpath(str(source)) == os.path.realpath(folder)
-    expect.that(beside, sent=call, expected=f"the second file in the same folder, {folder}", got=f"it lay in {source}")
+    size = seen.get("synced")
+    with because("What is written waits in Python's buffer until flush(), then in the system's until os.fsync()"):
+        told = f"os.fsync() when {size} bytes were in the file" if size != -1 else "no os.fsync() before that"
+        expected = "flush(), then os.fsync() of the second file with its 3 bytes, before os.replace()"
+        expect.that(size == 3, sent=call, expected=expected, got=told)
+    if source := str(seen.get("source") or ""):
+        where, name = os.path.split(source)
+        beside = os.path.realpath(where) == os.path.realpath(folder)
+        expect.that(
+            beside, sent=call, expected=f"the second file in the same folder, {folder}", got=f"it lay in {where}"
+        )
+        with because('README, "The shelf": the names of other files begin with that of the database file'):
+            expected = f"a second file whose name begins with {path.name}"
+            expect.that(name.startswith(path.name), sent=call, expected=expected, got=f"its name is {name}")
 
 
 @check("shelf/seed", points=1, source="kit rule", needs=("shelf/replace",))

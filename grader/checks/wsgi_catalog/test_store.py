@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from grader.checks.wsgi_catalog.pages import because
 from grader.checks.wsgi_catalog.shelves import (
     BOOKS,
     Book,
@@ -35,6 +36,7 @@ from grader.target.site import RunningSite, SiteTarget
 from grader.target.transcript import TRANSCRIPT
 from grader.target.wsgi import JSON_TYPE, WsgiRequest, WsgiTarget
 
+GONE = (204, 200, 202)
 AS_JSON = {"Accept": JSON_TYPE}
 SMALL = BOOKS[:3]
 
@@ -46,10 +48,12 @@ def expect_shelf(shelf: Shelf) -> None:
     wrong = [number for number in shelf.books if number in got and got[number] != shelf.books[number]]
     shown = "; ".join(
         f"{what}: {sorted(numbers)[:8]}"
-        for what, numbers in (("missing", missing), ("not to be there", strange), ("changed", wrong))
+        for what, numbers in (("not there", missing), ("there, but should not be", strange), ("changed", wrong))
         if numbers
     )
-    expect.that(not shown, expected=f"the books {sorted(shelf.books)[-8:]} and those before", got=shown)
+    last = ", ".join(map(str, sorted(shelf.books)[-8:])) or "none at all"
+    more = "..., " if len(shelf.books) > 8 else ""
+    expect.that(not shown, expected=f"in /books exactly the books {more}{last}", got=shown)
 
 
 @check("store/delete", points=1, source="kit rule")
@@ -71,7 +75,15 @@ def test_a_book_can_be_taken_away(wsgi: WsgiTarget, folder: Path) -> None:
 
 def deleted(shelf: Shelf, number: int) -> None:
     """DELETE a book; which of the good statuses comes is asked elsewhere."""
-    expect(shelf.app.delete(f"/books/{number}")).status(204, 200, 202)
+    reply = shelf.app.delete(f"/books/{number}")
+    expect(reply).that(reply.status in GONE, expected=f"status 204: book {number} is taken away")
+
+
+def expect_new(number: int, given: set[int]) -> None:
+    """A number that no book has had before; from now on it has been given."""
+    expected = f"a number other than {sorted(given)}, all given before"
+    expect.that(number not in given, expected=expected, got=f"the number {number}")
+    given.add(number)
 
 
 @check("store/number", points=1, source="kit rule")
@@ -84,12 +96,7 @@ def test_a_number_is_never_given_again(wsgi: WsgiTarget, folder: Path) -> None:
     given = {1, 2, 3}
     for _ in range(3):
         number = shelf.add(BOOKS[5])
-        expect.that(
-            number not in given,
-            expected=f"a number other than {sorted(given)}, all given before",
-            got=f"the number {number}",
-        )
-        given.add(number)
+        expect_new(number, given)
         deleted(shelf, number)
         shelf.app = shelf.app.reopen()
     for number in (1, 2, 3):
@@ -97,12 +104,7 @@ def test_a_number_is_never_given_again(wsgi: WsgiTarget, folder: Path) -> None:
     shelf.app = shelf.app.reopen()
     total = shelf.total()
     expect.that(total == 0, expected="an empty catalog: it is not seeded again", got=f"{total} books")
-    number = shelf.add(BOOKS[5])
-    expect.that(
-        number not in given,
-        expected=f"a number other than {sorted(given)}, all given before",
-        got=f"the number {number}",
-    )
+    expect_new(shelf.add(BOOKS[5]), given)
 
 
 LAST = "the last"
@@ -152,12 +154,7 @@ def steps_of(story: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 def _add(shelf: Shelf, given: set[int], new: Book, *, form: bool) -> None:
     reply = post_form(shelf.app, new) if form else post_json(shelf.app, new)
     number = number_somehow(reply)
-    expect(reply).that(
-        number not in given,
-        expected=f"a number other than {sorted(given)}, all given before",
-        got=f"the number {number}",
-    )
-    given.add(number)
+    expect_new(number, given)
     shelf.books[number] = new
 
 
@@ -210,6 +207,7 @@ def test_a_write_that_fails_loses_nothing(wsgi: WsgiTarget, folder: Path) -> Non
     A write that fails half-way and a kill in the middle of it leave the same file behind.
     """
     shelf = open_shelf(wsgi, folder)
+    before = set(names_in(folder))
     number = shelf.add(book("The last one that fits", "Somebody", 2000))
     shelf.books[number] = book("The last one that fits", "Somebody", 2000)
     with file_made(shelf.db):
@@ -228,8 +226,17 @@ def test_a_write_that_fails_loses_nothing(wsgi: WsgiTarget, folder: Path) -> Non
         expect(reply).status(201, 500, 503, 507)
     if reply is not None and reply.status == 201:
         shelf.books[number_somehow(reply)] = book("One too many", "Somebody", 2001)
+    with because('README, "The shelf": the names of other files begin with that of the database file'):
+        strange = [name for name in names_in(folder) if name not in before and not name.startswith(shelf.db.name)]
+        expected = f"no file but {shelf.db.name} and such as {shelf.db.name}.lock"
+        expect.that(not strange, expected=expected, got=", ".join(strange), sent=request.show())
     shelf.app = shelf.app.reopen()
     expect_shelf(shelf)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of the files beside the databases, whatever becomes of them meanwhile."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def post_many(running: RunningSite, name: str, count: int) -> list[tuple[int, Book]]:
@@ -261,12 +268,23 @@ def test_a_restart_changes_nothing(site: SiteTarget, wsgi: WsgiTarget, folder: P
     """
     seed, db = write_seed(folder, SMALL), new_db(folder)
     shelf = Shelf(wsgi.open("create_application", str(db), str(seed)), db, seed, dict(enumerate(SMALL, 1)))
+    given = set(shelf.books)
     for name in ("first", "second"):
         running = site.start("--db", str(db), "--seed", str(seed))
         try:
-            shelf.books |= dict(post_many(running, name, 2))
+            if name == "first":
+                total = everything(running)["total"]
+                with because(
+                    'README, "How it is started": a new database gets the books of the file that --seed names'
+                ):
+                    expect.that(total == len(SMALL), expected=f"the {len(SMALL)} books of --seed", got=f"{total} books")
+            for number, new in post_many(running, name, 2):
+                with because('README, "The shelf": a number is never given to another book, not even after a restart'):
+                    expect_new(number, given)
+                shelf.books[number] = new
             number = max(shelf.books) if name == "first" else 1
-            expect(running.request("DELETE", f"/books/{number}")).status(204, 200, 202)
+            gone = running.request("DELETE", f"/books/{number}")
+            expect(gone).that(gone.status in GONE, expected=f"status 204: book {number} is taken away")
             del shelf.books[number]
         finally:
             running.kill()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +73,27 @@ def empty_shelf(module: Any, name: str, db: Any) -> None:
 def replaced(module: Any, name: str, path: Any, data: bytes) -> dict[str, Any]:
     """module.name(path, data), watched: was the new file pushed to the disk before it was moved, and from where?
 
-    Returns "synced" (os.fsync was called before the first os.replace or os.rename) and "source", the folder of the file
-    that was moved; "" where nothing was.
+    Returns "synced", the most bytes that a file had when os.fsync was called on it before the first os.replace or
+    os.rename (-1: no such call), and "source", the path of the file that was moved; "" where nothing was.
     """
     names_of_os = ("fsync", "fdatasync", "replace", "rename")
     originals = {function: getattr(os, function) for function in names_of_os if hasattr(os, function)}
-    done: list[str] = []
+    synced: list[int] = []
     sources: list[str] = []
 
     def watch(function: str) -> Callable[..., Any]:
         def watched(*arguments: Any, **options: Any) -> Any:
-            done.append(function)
-            source = arguments[0] if arguments else options.get("src")
-            if function in ("replace", "rename") and isinstance(source, (str, bytes, os.PathLike)):
+            source = arguments[0] if arguments else options.get("src", options.get("fd"))
+            if function in ("fsync", "fdatasync"):
+                if not sources:
+                    with suppress(OSError, ValueError):
+                        descriptor = source if isinstance(source, int) else source.fileno() if source else -1
+                        facts = os.fstat(descriptor)
+                        synced.append(facts.st_size if stat.S_ISREG(facts.st_mode) else -1)
+            elif isinstance(source, (str, bytes, os.PathLike)):
                 # Relative to a folder that is open, it is beside the file or the move fails.
-                given = "" if options.get("src_dir_fd") is not None else os.fsdecode(source)
-                sources.append(str(Path(given).absolute().parent) if given else "")
+                apart = options.get("src_dir_fd") is not None
+                sources.append("" if apart else str(Path(os.fsdecode(source)).absolute()))
             return originals[function](*arguments, **options)
 
         return watched
@@ -103,6 +110,4 @@ def replaced(module: Any, name: str, path: Any, data: bytes) -> dict[str, Any]:
     finally:
         for names, key, function in places:
             names[key] = originals[function]
-    moved = next((place for place, function in enumerate(done) if function in ("replace", "rename")), len(done))
-    synced = any(function in ("fsync", "fdatasync") for function in done[:moved])
-    return {"synced": synced, "source": sources[0] if sources else ""}
+    return {"synced": max(synced, default=-1), "source": sources[0] if sources else ""}

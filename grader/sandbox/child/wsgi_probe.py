@@ -10,12 +10,14 @@ import contextlib
 import io
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 MAX_BODY = 256 << 10  # the answer must fit into one line of the worker, at six characters for a byte
 MAX_CHUNKS = 10_000
 MAX_STARTS = 50
+MEANWHILE_SECONDS = 0.5  # how long another client's request may take while a body is read
 
 _applications: dict[str, Callable[..., Any]] = {}
 
@@ -41,11 +43,11 @@ class NotAnApplicationError(Exception):
 class Input:
     """wsgi.input: `body`, and then the end of the file, or (if held) nothing more and no end either.
 
-    At most `piece` bytes come from one read, as on a slow connection.
+    At most `piece` bytes come from one read, as on a slow connection. `meanwhile` runs before the first byte is there.
     """
 
-    def __init__(self, body: bytes, held: bool, piece: int) -> None:
-        self._body, self._held, self._piece = body, held, piece
+    def __init__(self, body: bytes, held: bool, piece: int, meanwhile: Callable[[], None] | None = None) -> None:
+        self._body, self._held, self._piece, self._meanwhile = body, held, piece, meanwhile
         self.taken = 0
         self.beyond = False
 
@@ -69,6 +71,9 @@ class Input:
         return iter(self.readline, b"")
 
     def _take(self, size: int, wanted: int) -> bytes:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile:
+            meanwhile()
         left = len(self._body) - self.taken
         if wanted > left:
             self.beyond = True
@@ -212,9 +217,15 @@ def forget(module: Any, key: str) -> None:
 def request(
     module: Any, key: str, factory: str, arguments: list[Any], variables: dict[str, Any], options: dict[str, Any]
 ) -> dict[str, Any]:
-    """One request; options: body, held, piece, validate, stop_after, file_limit. Returns the facts."""
+    """One request; options: body, held, piece, validate, stop_after, file_limit. Returns the facts.
+
+    A variable "wsgi.input" is not the stream itself but says what happens before its first byte is there: "GET
+    /books/new is answered meanwhile".
+    """
     application = open_application(module, key, factory, arguments)
-    source = Input(options.get("body", b""), options.get("held", False), options.get("piece", 0))
+    story = str(variables.pop("wsgi.input", ""))
+    meanwhile = _another_client(application, story.split()[1]) if story else None
+    source = Input(options.get("body", b""), options.get("held", False), options.get("piece", 0), meanwhile)
     errors = io.StringIO()
     environ = environ_of(variables, source, errors)
     server = Server()
@@ -239,6 +250,26 @@ def request(
         "beyond": source.beyond,
         "errors": errors.getvalue()[-20_000:],
     }
+
+
+def _another_client(application: Callable[..., Any], path: str) -> Callable[[], None]:
+    """What lets another client GET a page, in a thread of its own, as a server does that has threads.
+
+    An application that serves one at a time is not waited for: that would be for ever.
+    """
+
+    def ask() -> None:
+        variables = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "/elsewhere", "PATH_INFO": path, "QUERY_STRING": ""}
+        # What becomes of this one is asked in other requests.
+        with contextlib.suppress(Exception):
+            Server().run(application, environ_of(variables, Input(b"", False, 0), io.StringIO()), None)
+
+    def meanwhile() -> None:
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(MEANWHILE_SECONDS)
+
+    return meanwhile
 
 
 @contextlib.contextmanager
@@ -311,8 +342,9 @@ class _Body:
 def wrap(module: Any, name: str, plan: dict[str, Any]) -> dict[str, Any]:
     """module.name (a middleware) around an application of the probe's own, which follows `plan`.
 
-    plan: status, headers, chunks, write (bytes for the write callable), start ("call", "late" or "never"), raise_at
-    ("call" or a number of chunks), secret (the message of what is raised), stop_after.
+    plan: status, headers, chunks, write (bytes for the write callable), start ("call", "late" or "never"), own_error (a
+    status: start_response is called once more, with exc_info), raise_at ("call" or a number of chunks), secret (the
+    message of what is raised), stop_after.
     Returns the facts, and what was raised.
     """
     server = Server()
@@ -324,6 +356,11 @@ def wrap(module: Any, name: str, plan: dict[str, Any]) -> dict[str, Any]:
             write = start_response(plan["status"], [tuple(pair) for pair in plan["headers"]])
             for data in plan.get("write", []):
                 write(data)
+            if "own_error" in plan:
+                try:
+                    raise ProbeError(plan["secret"])
+                except ProbeError:
+                    start_response(plan["own_error"], [tuple(pair) for pair in plan["headers"]], sys.exc_info())
 
         if plan.get("start", "call") == "call":
             start()
