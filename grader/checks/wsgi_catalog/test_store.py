@@ -79,10 +79,10 @@ def deleted(shelf: Shelf, number: int) -> None:
     expect(reply).that(reply.status in GONE, expected=f"status 204: book {number} is taken away")
 
 
-def expect_new(number: int, given: set[int]) -> None:
+def expect_new(number: int, given: set[int], sent: str = "") -> None:
     """A number that no book has had before; from now on it has been given."""
     expected = f"a number other than {sorted(given)}, all given before"
-    expect.that(number not in given, expected=expected, got=f"the number {number}")
+    expect.that(number not in given, expected=expected, got=f"the number {number}", sent=sent)
     given.add(number)
 
 
@@ -280,7 +280,7 @@ def test_a_restart_changes_nothing(site: SiteTarget, wsgi: WsgiTarget, folder: P
                     expect.that(total == len(SMALL), expected=f"the {len(SMALL)} books of --seed", got=f"{total} books")
             for number, new in post_many(running, name, 2):
                 with because('README, "The shelf": a number is never given to another book, not even after a restart'):
-                    expect_new(number, given)
+                    expect_new(number, given, f"POST {running.url}/books  json={new!r}")
                 shelf.books[number] = new
             number = max(shelf.books) if name == "first" else 1
             gone = running.request("DELETE", f"/books/{number}")
