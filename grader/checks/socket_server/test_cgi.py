@@ -8,14 +8,14 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from grader.checks.socket_server.wire import Fields, chunked, expect_allow, last, request, tokens, values
+from grader.checks.socket_server.wire import Fields, because, chunked, expect_allow, last, request, tokens, values
 from grader.engine import check, expect, fuzz
 from grader.sandbox.worker import Returned
 from grader.target.function import Module
 from grader.target.http1 import HttpReply
 from grader.target.socket import SocketTarget
 from grader.target.transcript import show_bytes
-from grader.target.webroot import LOGGED, SOURCE_CANARY
+from grader.target.webroot import LOGGED, ODD_OUTPUTS, SOURCE_CANARY
 
 SCRIPTS = {
     "/cgi-bin/calc.py/a/b": ("/cgi-bin/calc.py", "/a/b"),
@@ -37,7 +37,9 @@ SCRIPTS = {
     "/x.py.txt": None,
 }
 AT_ONCE = 8  # scripts
-MAY_STAY = 4  # processes that a server may have more for a while: the slow script is one of them
+SLEEPERS = 2  # scripts that sleep meanwhile
+MAY_STAY = 5  # processes that a server may have more for a while: the sleeping scripts are among them
+OTHERS = f"status 200: {SLEEPERS} scripts sleep, and others are run meanwhile"
 LEFT_OUT = ("content-length", "transfer-encoding", "connection", "authorization", "proxy", "x_a")
 OUTPUTS: dict[bytes, tuple[int, Fields, bytes]] = {
     b"Content-Type: text/plain\n\nhello": (200, [("content-type", "text/plain")], b"hello"),
@@ -146,15 +148,16 @@ def test_the_environment_of_a_script(server: SocketTarget) -> None:
 
     A script knows its request from these variables alone. HTTP_PROXY and the server's own settings are not for it.
     """
-    target = "/cgi-bin/show.py/extra%20path/b?x=%20y"
-    reply = run(server, target, "X-One: 1", "X-One: 2", "Proxy: evil", "Content-Type: a/b")
+    target = "/cgi-bin/show.py/extra%20path/%C3%BC%2541/?x=%20y+z&a=b?c"
+    raw = last(target, "X-One: 1", "X-One: 2", "Proxy: evil", "Content-Type: a/b")
+    reply = server.exchange(raw.replace(b"Host: localhost", b"Host: localhost:"))
     found = variables(reply)
     expected = {
         "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/cgi-bin/show.py",
-        "QUERY_STRING": "x=%20y",
-        "PATH_INFO": "/extra path/b", "SERVER_PROTOCOL": "HTTP/1.1",
+        "QUERY_STRING": "x=%20y+z&a=b?c",
+        "PATH_INFO": "/extra path/\xfc%41/", "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_PORT": str(server.port),
-        "REMOTE_ADDR": "127.0.0.1", "HTTP_X_ONE": "1, 2", "HTTP_HOST": "localhost", "CONTENT_TYPE": "a/b",
+        "REMOTE_ADDR": "127.0.0.1", "HTTP_X_ONE": "1, 2", "HTTP_HOST": "localhost:", "CONTENT_TYPE": "a/b",
     }  # fmt: skip
     for name, value in expected.items():
         got = f"{name}={found[name]}" if name in found else f"no variable {name}"
@@ -176,6 +179,11 @@ def test_the_environment_of_a_script(server: SocketTarget) -> None:
     named = empty.get("SERVER_NAME") in ("[::1]", "::1", "127.0.0.1")
     got = f"SERVER_NAME={empty.get('SERVER_NAME')}"
     expect(reply).that(named, expected="SERVER_NAME=[::1] or SERVER_NAME=127.0.0.1", got=got)
+    with because("a NUL in a value is refused, or read as a space (RFC 9110 section 5.5)"):
+        reply = run(server, "/cgi-bin/show.py", "X-Nul: a\0b")
+        if reply.status != 400:
+            got = f"HTTP_X_NUL={variables(reply).get('HTTP_X_NUL')!r}"
+            expect(reply).that(got == "HTTP_X_NUL='a b'", expected="status 400, or HTTP_X_NUL='a b'", got=got)
 
 
 @check("cgi/body", points=1, source="RFC 3875 section 4.2", needs=("cgi/run",))
@@ -211,32 +219,46 @@ def test_what_a_script_answers(server: SocketTarget) -> None:
 
     Status and fields of the script become the server's; what it complains about is for the log. No response: 502.
     """
-    expect(run(server, "/cgi-bin/gone.py")).status(410).header("X-Why", "moved on").body_has("not here").body_lacks(
-        LOGGED
-    )
-    expect(run(server, "/cgi-bin/moved.py")).status(302).header("Location", "http://example.org/new")
-    reply = run(server, "/cgi-bin/cookies.py")
+    gone, moved, reply, empty, split, nul = _run_all(server, "gone", "moved", "cookies", "empty", "split", "nul")
+    expect(gone).status(410).header("X-Why", "moved on").body_has("not here").body_lacks(LOGGED)
+    expect(moved).status(302).header("Location", "http://example.org/new")
     cookies, lengths = reply.headers.get_all("Set-Cookie"), reply.headers.get_all("Content-Length")
     two = "two Set-Cookie fields: a=1, then b=2"
     expect(reply).status(200).that(cookies == ["a=1", "b=2"], expected=two, got=repr(cookies))
     got = f"Content-Length: {', '.join(lengths)}"
     expect(reply).body(b"two cookies").that(len(lengths) < 2, expected="Content-Length once at most", got=got)
-    expect(run(server, "/cgi-bin/empty.py")).status(204).no_header("Content-Length")
-    for name in ("split", "nul"):  # answers are read strictly: with a CR or NUL in a value they are no HTTP
-        expect(run(server, f"/cgi-bin/{name}.py")).status(200, 502, 500)
+    dates = reply.headers.get_all("Date")
+    expect(reply).that(len(dates) == 1, expected="Date once", got=f"Date: {', '.join(dates)}")
+    expect(empty).status(204).no_header("Content-Length")
+    for odd in (split, nul):  # answers are read strictly: with a CR or NUL in a value they are no HTTP
+        expect(odd).status(200, 502, 500)
     with server.connect() as client:
-        reply = client.send(last("/make_time.py", method="HEAD")).reply("HEAD")
-        expect(reply).status(200)
+        reply = client.send(last("/cgi-bin/show.py", method="HEAD")).reply("HEAD")
+        expect(reply).status(200).header("X-Method", "HEAD")
         rest = client.end()
         expect(reply).that(not rest, expected="no content in the answer to HEAD", got=repr(rest[:200]))
     reply = server.exchange(request("/make_time.py", "Connection: keep-alive", version="HTTP/1.0"))
     expect(reply).status(200).body_has("It is ").no_header("Transfer-Encoding")
-    for name in ("crash", "silent"):
-        expect(run(server, f"/cgi-bin/{name}.py")).status(502, 500).no_header("Set-Cookie").body_lacks("Traceback")
+    with because('README, "Programs": output that is no CGI response gets 502 (or 500)'):
+        nothing = [f"says?{query}" for query in ODD_OUTPUTS]
+        same, *others = _run_all(server, *nothing, "crash", "silent")
+        expect(same).status(304, 502, 500)
+        for reply in others:
+            expect(reply).status(502, 500).no_header("Set-Cookie").body_lacks("Traceback")
     for method in ("PUT", "DELETE"):
         reply = run(server, "/make_time.py", "Content-Length: 0", method=method)
         expect(reply).status(405)
         expect_allow(reply, "POST")
+
+
+def _run_all(server: SocketTarget, *names: str) -> list[HttpReply]:
+    """The answers of several scripts that are asked at the same time."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in names]
+        for client, name in zip(clients, names, strict=True):
+            script, _, query = name.partition("?")
+            client.send(last(f"/cgi-bin/{script}.py{'?' * bool(query)}{query}"))
+        return [client.reply() for client in clients]
 
 
 @check("cgi/source", points=1, source="kit rule", needs=("cgi/run",))
@@ -251,10 +273,13 @@ def test_the_text_of_a_program_is_never_sent(server: SocketTarget) -> None:
         "/docs/example.p%79",
         "/docs/../docs/example.py",
         "/docs/SHOUT.PY",
+        "/cgi-bin/old/x.py",
     ):
         expect(run(server, target)).status(403, 404).body_lacks(SOURCE_CANARY, "run by accident")
     if server.webroot.links:
         expect(run(server, "/peek.txt")).status(403, 404).body_lacks(SOURCE_CANARY)
+    plain = (server.webroot.root / "cgi-bin" / "notes.txt").read_bytes()
+    expect(run(server, "/cgi-bin/notes.txt")).status(200).body(plain)
     expect(run(server, "/nothing.py")).status(404)
     expect(run(server, "/cgi-bin/nothing.py/x")).status(404)
     for target in ("/make_time.p%79", "/./make_time.py"):
@@ -272,13 +297,14 @@ def test_a_slow_script_is_ended(server: SocketTarget, impatient_server: SocketTa
     slow = last("/cgi-bin/parent.py")
     with contextlib.ExitStack() as stack:
         patient = stack.enter_context(impatient_server.connect()).send(slow)
+        for _ in range(SLEEPERS):
+            stack.enter_context(server.connect()).send(last("/cgi-bin/slow.py"))
         clients = [stack.enter_context(server.connect()) for _ in range(AT_ONCE)]
         for client in clients:
             client.send(last("/make_time.py"))
-        for client in clients:
-            expect(client.reply()).status(200)
-        with server.connect() as waiting:
-            waiting.send(request("/cgi-bin/slow.py", "Connection: close"))
+        with because('README, "Programs": while one script is slow, others are served', OTHERS):
+            for client in clients:
+                expect(client.reply()).status(200)
             expect(server.exchange(last("/notes.txt"))).status(200)
         expect(patient.reply()).status(504, 502, 500)
     end = time.monotonic() + 3.0

@@ -17,6 +17,7 @@ from grader.target.socket import SocketTarget
 from grader.target.webroot import OLD
 
 DAY = 86400  # seconds
+EARLIER = date_text(OLD - 1)
 LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 NO_DATES = (
     "", "yesterday", "0", "784111777", "1994-11-06T08:49:37Z", "06 Nov 1994 08:49:37 GMT",
@@ -152,11 +153,13 @@ def test_what_the_client_has_is_not_sent_again(server: SocketTarget) -> None:
     304 saves the sending. Its ETag says which state is meant; a length, if any, has to be that of the file.
     """
     first = server.exchange(last("/notes.txt"))
-    expect(first).status(200).header("Last-Modified", date_text(OLD)).header("ETag")
+    expect(first).status(200).header("Last-Modified", date_text(OLD))
+    expect(first).header_that("ETag", _is_tag, 'an entity tag: text between two quotes, like "5-11" or W/"5-11"')
     tag = first.headers.get("ETag") or ""
     questions = (
         f"If-None-Match: {tag}", f'If-None-Match: "other", {tag}', "If-None-Match: *",
-        f"If-None-Match: W/{tag.removeprefix('W/')}",
+        f"If-None-Match: W/{tag.removeprefix('W/')}", f'If-None-Match: "other"\r\nIf-None-Match: {tag}',
+        f"If-None-Match: {tag}\r\nRange: bytes=0-4",  # first the conditions, then the part (section 13.2.2)
         f"If-Modified-Since: {date_text(OLD)}", f"If-Modified-Since: {date_text(OLD + 5)}",
         f"If-Modified-Since: {date_text(OLD + 5 * DAY)}",  # a Friday, which as text comes before a Sunday
         "If-Modified-Since: Sunday, 09-Sep-01 01:46:40 GMT", "If-Modified-Since: Sun Sep  9 01:46:40 2001",
@@ -172,6 +175,13 @@ def test_what_the_client_has_is_not_sent_again(server: SocketTarget) -> None:
                 expect(reply).that(right, expected="no Content-Length, or that of the file", got=got)
                 rest = client.end()
                 expect(reply).that(not rest, expected="no content after a 304", got=repr(rest[:200]))
+    index = server.exchange(last("/"))  # is a file too
+    for tag in index.headers.get_all("ETag"):
+        expect(server.exchange(last("/", f"If-None-Match: {tag}"))).status(304)
+
+
+def _is_tag(value: str) -> bool:
+    return re.fullmatch('(W/)?"[!#-~\x80-\xff]*"', value) is not None
 
 
 @check("conditional/modified", points=1, source="RFC 9110 section 13.1", needs=("serve/file",))
@@ -186,6 +196,11 @@ def test_what_the_client_does_not_have_is_sent(server: SocketTarget) -> None:
         f"If-Modified-Since: {date_text(OLD - 3 * DAY)}",  # a Thursday, which as text comes after a Sunday
         "If-Modified-Since: some day",
         "If-Unmodified-Since: some day",
+        "If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT",  # a year over 50 years ahead is of the last century
+        "If-Modified-Since: Sun, 09 Sep 2001 01:46:40 EST",
+        "If-Modified-Since: Wed, 31 Feb 2010 01:46:40 GMT",
+        f"If-Unmodified-Since: {date_text(OLD)}",
+        f"If-Unmodified-Since: {date_text(OLD + 5)}",
         f'If-None-Match: "other"\r\nIf-Modified-Since: {date_text(OLD)}',
     ):
         reply = server.exchange(last("/notes.txt", question))
@@ -193,6 +208,9 @@ def test_what_the_client_does_not_have_is_sent(server: SocketTarget) -> None:
     tag = server.exchange(last("/notes.txt")).headers.get("ETag") or '""'
     for other in ('"other"', "W/" + tag.removeprefix("W/"), '"other"\r\nIf-None-Match: "third"'):
         expect(server.exchange(last("/notes.txt", f"If-Match: {other}"))).status(412)
+    if not tag.startswith("W/"):  # a weak tag never counts for If-Match
+        for known in (f'If-Match: "other"\r\nIf-Match: {tag}', f"If-Match: {tag}\r\nIf-Unmodified-Since: {EARLIER}"):
+            expect(server.exchange(last("/notes.txt", known))).status(200)
     expect(server.exchange(last("/notes.txt", f"If-Unmodified-Since: {date_text(OLD - 1)}"))).status(412)
     expect(server.exchange(last("/nothing", "If-None-Match: *"))).status(404)
     _expect_changes_to_be_seen(server)

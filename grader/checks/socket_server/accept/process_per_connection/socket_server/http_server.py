@@ -404,10 +404,11 @@ class Child:
             raise Status(
                 301, ("Location", f"./{urllib.parse.quote(os.fsencode(names[-1]))}/{'?' * bool(query)}{query}")
             )
+        index = None
         with contextlib.suppress(Status):
             index = self.place([*names, "index.html"])
-            if index.is_file():
-                return self.send_file(index, "index.html")
+        if index and index.is_file():
+            return self.send_file(index, "index.html")
         page = self.listing(names)
         return self.send(200, [HTML], [page], len(page))
 
