@@ -39,6 +39,11 @@ TRACEBACK: Final = b"Traceback (most recent call last):"
 SERVER_POLICY: Final = Policy(cpu=300, processes=600, open_files=1024, env=(("TZ", "KIT-5:45"),))
 
 _LOG_LINES: Final = re.compile(r'^127\.0\.0\.1 \S+ \S+ \[[^]\n]*\] ".*" [1-5][0-9]{2} (?:-|[0-9]+)\r?\n', re.MULTILINE)
+# Where something was left out, a line before it that was cut is of the log, and one after it has lost its beginning.
+_CUT: Final = re.compile(
+    r"(?:^127\.0\.0\.1 [^\n]*)?\n(\[\.\.\. [0-9]+ bytes truncated \.\.\.\]\n)[^\n]*\n", re.MULTILINE
+)
+_MARK: Final = re.compile(r"\s*\[\.\.\. [0-9]+ bytes truncated \.\.\.\]\s*")
 
 
 class SocketTarget:
@@ -116,7 +121,8 @@ class SocketTarget:
             pause.wait(STEP)
         printed = self._errors.since(self._seen).decode("utf-8", "backslashreplace")
         # The exercise demands a line for each request: among them what its author has printed would not be seen.
-        return _LOG_LINES.sub("", printed)
+        told = _LOG_LINES.sub("", _CUT.sub(r"\n\1", printed))
+        return "" if _MARK.fullmatch(told) else told
 
     @property
     def shown(self) -> str:

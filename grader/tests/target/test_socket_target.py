@@ -196,6 +196,22 @@ def test_what_is_printed_belongs_to_the_check_that_caused_it(servers: list[Socke
     assert "asked first" not in reply.stderr
 
 
+@pytest.mark.parametrize("words", ["", "a word of its author"])
+def test_lines_of_the_log_are_left_out_also_where_they_are_cut(
+    servers: list[SocketTarget], tmp_path: Path, words: str
+) -> None:
+    line = f'127.0.0.1 - - [06/Nov/1994:08:49:37 +0000] "GET /{"a" * 3000} HTTP/1.1" 200 184\n'
+    during = f"sys.stderr.write({line!r} * 9 + {(words and words + chr(10))!r})"
+    server = make(servers, tmp_path, source(during=during))
+    TRANSCRIPT.clear()
+    reply = server.exchange(HELLO)
+    assert "truncated" in server.log("truncated")
+    assert words in server.log(words)
+    assert ("truncated" in reply.stderr) == bool(words)
+    assert reply.stderr.rstrip("\n").endswith(words)
+    assert "aaa" not in reply.stderr
+
+
 def test_a_flood_of_output_stops_nobody(servers: list[SocketTarget], tmp_path: Path) -> None:
     server = make(servers, tmp_path, source(before="print('x' * 3_000_000); print('y' * 3_000_000, file=sys.stderr)"))
     assert server.exchange(HELLO).status == 200
