@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from hypothesis import strategies as st
 
-from grader.checks.socket_server.wire import expect_allow, last, percent, request, whole
+from grader.checks.socket_server.wire import because, expect_allow, last, percent, request, whole
 from grader.engine import check, expect, fuzz
 from grader.target.http1 import HttpReply
 from grader.target.socket import SocketTarget
@@ -326,8 +326,10 @@ def test_malformed_requests_get_400(server: SocketTarget) -> None:
 
     README, "Requests": one space, one target, one space, a version; a colon right after each name. Else 400.
     """
-    for raw, allowed in MALFORMED.values():
-        expect(server.exchange(raw)).status(*allowed)
+    for title, (raw, allowed) in MALFORMED.items():
+        with because("", f"status {' or '.join(map(str, allowed))}, for {title}"):
+            reply = server.exchange(raw)
+        expect(reply).status(*allowed)
 
 
 @check("serve/version", points=1, source="RFC 9110 section 2.5", needs=("serve/file",))
