@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grader.checks.cgi_calculator.claims import because
 from grader.checks.cgi_calculator.questions import query
 from grader.engine import check, expect
 from grader.sandbox.child.plain import Record
@@ -69,6 +70,9 @@ def test_head_is_get_without_a_body(cgi: CgiTarget) -> None:
     expect(head).status(got.status)
     expect(arrival).status(200)
     for reply in (head, arrival):
+        with because("a Content-Length of HEAD says how long the page of GET is (RFC 9110 section 9.3.2)"):
+            length = reply.headers.get("Content-Length") or "none"
+            expect(reply).that(length.strip("0") != "", expected="the Content-Length of GET, or none", got=length)
         expect(reply).header("Content-Type", *got.headers.get_all("Content-Type"))
         expect(reply).that(
             reply.body == b"", expected="nothing after the empty line", got=f"{len(reply.body)} bytes there"
@@ -82,7 +86,7 @@ def test_other_methods_are_refused(cgi: CgiTarget) -> None:
     Methods are spelled in capitals: get is another. A reply with 405 MUST list in Allow what is answered, and no more.
     """
     others: set[str] = set()
-    for reply in cgi.run_all([CgiRequest(method) for method in ("BREW", "OPTIONS", "get")]):
+    for reply in cgi.run_all([CgiRequest(method) for method in ("GETX", "OPTIONS", "get", "PUT")]):
         expect(reply).status(405)
         others |= expect_allow(reply) - {"GET", "HEAD", "POST"}
     for reply in cgi.run_all([CgiRequest(method) for method in sorted(others)[:20]]):

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from hypothesis import strategies as st
 
 from grader.checks.cgi_calculator.claims import (
+    because,
     expect_document,
     expect_error,
     expect_form,
@@ -14,11 +15,14 @@ from grader.checks.cgi_calculator.claims import (
     expect_phone,
     expect_result,
 )
-from grader.checks.cgi_calculator.intruders import LINK_AND_QUOTES, MARKUP, intruders
+from grader.checks.cgi_calculator.intruders import ELSEWHERE, LINK_AND_QUOTES, MARKUP, intruders
 from grader.checks.cgi_calculator.pages import encoded, read_page, sent_to
 from grader.checks.cgi_calculator.questions import encode, query
 from grader.engine import check, expect, fuzz
 from grader.target.cgi import FORM_TYPE, OMIT, CgiReply, CgiRequest, CgiTarget, post_request
+
+# In a query string without escapes, as who writes the request by hand may send it.
+AS_IT_STANDS = MARKUP[0].replace(" ", "+")
 
 
 @check("whole/escaped", points=2, source="kit rule")
@@ -27,9 +31,14 @@ def test_markup_stays_text(cgi: CgiTarget) -> None:
 
     README, "The page": who can put a tag into your page can make it say and do anything in your name.
     """
-    requests = [CgiRequest(query=query("add", text, "1" + text, user=text)) for text in MARKUP]
-    requests += [CgiRequest(query=query(MARKUP[0], "1", "2")), CgiRequest(query=query("add", "1", "2", user=MARKUP[0]))]
-    replies = cgi.run_all(requests)
+    text = MARKUP[0]
+    typed = [query("add", text, "1" + text, user=text) for text in MARKUP]
+    as_it_stands = f"user={AS_IT_STANDS}&{encode(text)}=1&operand=1&operand=2&operation=add"
+    others = [query(text, "1", "2"), as_it_stands]
+    # Each of these mistakes has a message of its own, and that may hold what was sent.
+    others += [query("add", "1", "2", user=text * 3), query("add", "1", text * 3), f"user={encode(text)}%0B"]
+    others += [2 * f"&{name}={encode(text)}" for name in ("user", "operation")]
+    replies = cgi.run_all([CgiRequest(query=each) for each in typed + others])
     for reply in replies:
         expect_no_intruders(reply)
     for text, reply in zip(MARKUP, replies, strict=False):
@@ -49,9 +58,8 @@ def test_nothing_that_was_typed_runs(cgi: CgiTarget) -> None:
     README, "The page": escape() does not help there: a browser undoes it before it runs onclick="...".
     """
     text = LINK_AND_QUOTES
-    for reply in cgi.run_all(
-        [CgiRequest(query=query("add", "1", "2", user=text)), CgiRequest(query=query(text, text))]
-    ):
+    as_it_stands = f"user={text}&operand=1&operand=2&operation=add"
+    for reply in cgi.run_all([CgiRequest(query=as_it_stands), CgiRequest(query=query(text, text))]):
         expect_no_intruders(reply)
 
 
@@ -97,18 +105,19 @@ def _leads_to(script_name: str, address: str) -> bool:
 
 @check("whole/error-pages", points=1, source="kit rule")
 def test_every_error_is_a_page(cgi: CgiTarget) -> None:
-    """Every reply with a status of 400 or more is a whole page: doctype, title, viewport, form, and an error.
+    """Every reply with a status of 400 or more is a whole page (doctype, title, viewport, form) and an error, as text.
 
     README, "Methods": all 4xx replies are pages too, with two inputs for numbers or more: a person wants to go on.
     """
     body = b"operand=1&operand=2&operation=add"
     mistakes = {
-        CgiRequest(query="user=%zz"): 400,
+        CgiRequest(query=f"user={AS_IT_STANDS}%zz"): 400,
         CgiRequest(query=query("add", "1")): 400,
-        CgiRequest("PUT"): 405,
+        CgiRequest(ELSEWHERE): 405,
         post_request(body, content_length=OMIT): 411,
         post_request(b"", content_length="8193"): 413,
-        post_request(body, "application/json"): 415,
+        post_request(body, f"application/json;{ELSEWHERE}"): 415,
+        post_request(body, content_length=ELSEWHERE): 400,
     }
     for reply, status in zip(cgi.run_all(list(mistakes)), mistakes.values(), strict=True):
         expect(reply).status(status)
@@ -116,6 +125,10 @@ def test_every_error_is_a_page(cgi: CgiTarget) -> None:
         expect_phone(reply)
         expect_form(reply)
         expect_error(reply)
+        with because(
+            'README, "The page": what you show of a request is escaped, also its method, type and query string'
+        ):
+            expect_no_intruders(reply)
 
 
 NAMES = st.sampled_from(["user", "operand", "operand", "operation", "x", "", "%6fperand", "a%ff", "%"])
@@ -129,7 +142,7 @@ STRANGE_QUERIES = st.lists(st.tuples(NAMES, st.lists(SCRAPS, max_size=2).map("".
 
 @check("whole/strangers", points=1, source="kit rule", needs=("query/accepted",))
 @fuzz(
-    share=0.03,
+    share=0.02,
     queries=st.lists(STRANGE_QUERIES | st.text(" !%&+=;'\"<>e0", max_size=12).map(encode), min_size=2, max_size=2),
     bodies=st.lists(st.binary(max_size=24) | STRANGE_QUERIES.map(str.encode), min_size=1, max_size=1),
 )
