@@ -141,7 +141,7 @@ def test_another_method_is_a_405_that_names_the_right_ones(wsgi: WsgiTarget, fol
             expect(reply).status(405)
             if accept:
                 error_of(reply)
-            else:
+            elif STRAY in method:
                 read_whole_page(reply)
             listed = {name.strip() for value in reply.headers.get_all("Allow") for name in value.split(",")}
             shown = f"Allow: {', '.join(sorted(listed - {''})) or '(none)'}"
