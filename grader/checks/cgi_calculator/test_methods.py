@@ -43,7 +43,7 @@ def test_the_error_names_the_methods(module: Module) -> None:
             and allowed(headers.get("Allow", "")) == {"GET", "HEAD", "POST"}
         )
 
-    expected = 'HttpError(405, a message, {"Allow": "GET, HEAD, POST"})'
+    expected = 'it returns, and does not raise, HttpError(405, a message, {"Allow": "GET, HEAD, POST"})'
     expect(module.call("refuse_method", "PUT")).returns_that(complete, expected)
 
 

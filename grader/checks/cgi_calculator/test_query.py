@@ -12,6 +12,9 @@ from grader.target.cgi import CgiRequest, CgiTarget
 from grader.target.function import Module
 
 MALFORMED = ("%", "100%", "%4", "%zz", "%4g", "%2z", "a%%41", "%+5", "% 5", "%-1", "%u0041", "%0x")
+EMPTY_PIECES = (
+    'README, "The query string": split at every &, skip empty pieces; the first = ends a name, if there is one'
+)
 NOT_UTF_8 = ("%FF", "%C3", "a%C3%28", "%C0%AF", "%ED%A0%80", "%F5%80%80%80")
 CONTROL = ("Ann%0A", "Ann%0D%0A", "\n", *(f"a%{code:02X}b" for code in (*range(32), 127)))
 
@@ -58,7 +61,8 @@ def test_pairs_come_back_in_order(module: Module, pairs: list[tuple[Piece, Piece
     for (name, value), extra in zip(pairs, others, strict=False):
         raw += name.raw + (b"=" + value.raw if value.raw or extra else b"") + b"&" * (1 + extra)
     wanted = [(name.text, value.text) for name, value in pairs]
-    expect(module.call("split_pairs", raw)).returns_sequence(wanted)
+    with because(EMPTY_PIECES if b"%" not in raw else ""):
+        expect(module.call("split_pairs", raw)).returns_sequence(wanted)
     expect(module.call("split_pairs", b"a=2=3&b&c=&=d;e=5")).returns_sequence(
         [("a", "2=3"), ("b", ""), ("c", ""), ("", "d;e=5")]
     )
@@ -120,6 +124,8 @@ def test_the_fields_are_found(
     expect(module.call("read_fields", pairs)).returns_sequence(
         [user, [operand for operand in operands if operand], operation]
     )
+    with because('README, "The query string": every field may be missing; then it is "", and no operand is []'):
+        expect(module.call("read_fields", [("x", "1")])).returns_sequence(["", [], ""])
     for name in ("user", "operation"):
         expect(module.call("read_fields", [(name, "add"), ("operand", "1"), (name, "add")])).raises(
             "HttpError", status=400

@@ -160,6 +160,7 @@ def page(user: str, operands: list[str], operation: str, result: str = "", error
              - in the head, a <title> and <meta name="viewport" content="width=device-width, ...">;
              - a <form> with a text input called "user", two or more text inputs called "operand",
                and "operation" as a <select> or as radio buttons with the values add, sub, mul, div;
+             - in the form, a <button> that sends it;
              - in the form, everything that was typed: each operand in an input of its own, in order;
              - only with a result: an element with id="result" whose text is the result;
              - only with an error: an element with id="error" and role="alert" whose text is the error.
