@@ -228,7 +228,7 @@ def test_what_a_script_answers(server: SocketTarget) -> None:
     got = f"Content-Length: {', '.join(lengths)}"
     expect(reply).body(b"two cookies").that(len(lengths) < 2, expected="Content-Length once at most", got=got)
     dates = reply.headers.get_all("Date")
-    expect(reply).that(len(dates) == 1, expected="Date once", got=f"Date: {', '.join(dates)}")
+    expect(reply).that(len(dates) < 2, expected="Date once, not twice", got=f"Date: {', '.join(dates)}")
     expect(empty).status(204).no_header("Content-Length")
     for odd in (split, nul):  # answers are read strictly: with a CR or NUL in a value they are no HTTP
         expect(odd).status(200, 502, 500)

@@ -235,7 +235,7 @@ def expect_1_0(client: Connection, target: str) -> None:
     if "keep-alive" in said:
         expect(client.send(INNER).reply()).status(200)
     else:
-        _nothing_follows(client)
+        _nothing_follows(client, by_itself=True)
 
 
 kinds = st.sampled_from(["notes.txt", "data.json", "missing", "head", "length", "chunked"])

@@ -67,7 +67,7 @@ MIXTURES = st.lists(
 
 # Answers of many kinds. What a step has not brought yet is another answer until then; that has its date too.
 DATED = (
-    last("/notes.txt"), last("/nothing"), last("/docs"), last("/docs/"), request(host=None), request("bad"),
+    last("/notes.txt"), last("/nothing"), last("/docs"), last("/docs/"), request(host=None), last("bad"),
     last("/notes.txt", "Content-Length: 0", method="PUT"), last("/notes.txt", method="OPTIONS"),
     last("/notes.txt", "If-None-Match: *"), last("/notes.txt", 'If-Match: "other"'),
     last("/notes.txt", "Range: bytes=0-4"), last("/notes.txt", "Range: bytes=999999-"),
