@@ -28,6 +28,8 @@ from grader.target.transcript import SHORT, TRANSCRIPT, show_bytes, show_value
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 OMIT: Final = "\0omit"  # as content_type or content_length: leave the variable out
 AT_ONCE: Final = 2
+WHY_EXIT: Final = "A program that answers, also with an error page, has done its work and ends with exit status 0"
+WHY_RESPONSE: Final = "A server can only pass on what has the form of a CGI response (RFC 3875 section 6)"
 WALL_AFTER_A_HANG: Final = 2.0  # seconds
 OUT_OF_PROCESSOR_TIME: Final = -24  # SIGXCPU on Linux and macOS
 
@@ -185,7 +187,8 @@ class CgiTarget:
             raise Complaint(finding, Verdict.TIMEOUT)
         if ran.code:
             how = describe_exit(ran.code)
-            raise Complaint(Finding(sent, "exit status 0", how + so_far, output=ran.errors), Verdict.CRASHED)
+            finding = Finding(sent, "exit status 0", how + so_far, why=WHY_EXIT, output=ran.errors)
+            raise Complaint(finding, Verdict.CRASHED)
         if ran.flooded:
             limit = f"at most {ran.policy.output >> 20} MiB of output"
             raise Complaint(Finding(sent, limit, show_bytes(ran.raw, 200), output=ran.errors))
@@ -263,7 +266,7 @@ def parse_reply(request: CgiRequest, raw: bytes, errors: str, sent: str) -> CgiR
 
     def complain(expected: str, caret: int | None = None) -> Complaint:
         got = show_bytes(raw) if raw else "no output at all"
-        return Complaint(Finding(sent, expected, got, caret=caret, output=errors))
+        return Complaint(Finding(sent, expected, got, why=WHY_RESPONSE, caret=caret, output=errors))
 
     head, end, body = _split_head(raw)
     if not end:
