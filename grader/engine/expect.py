@@ -10,7 +10,9 @@ The texts state what was expected and what came; they never guess at the mistake
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NoReturn, Protocol, Self, overload
 
 from grader.engine.contrast import Contrast, bytes_apart, contrast, loosen, shaped_like
@@ -19,6 +21,15 @@ from grader.model import Complaint, Finding, Verdict
 from grader.sandbox.worker import Raised, Returned
 from grader.target.headers import Headers
 from grader.target.transcript import TRANSCRIPT, offset_shown, show_bytes, show_value
+
+
+@contextmanager
+def because(why: str) -> Iterator[None]:
+    """What is claimed inside has a reason of its own, not that of its check."""
+    try:
+        yield
+    except Complaint as complaint:
+        raise Complaint(replace(complaint.finding, why=complaint.finding.why or why), complaint.verdict) from None
 
 
 class Reply(Protocol):

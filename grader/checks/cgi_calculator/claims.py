@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-
 from grader.checks.cgi_calculator.pages import Element, Page, read_page
 from grader.engine import expect
-from grader.model import Complaint
+from grader.engine.expect import because as because
 from grader.target.cgi import CgiReply
 
 OPERATIONS = ("add", "sub", "mul", "div")
@@ -20,15 +16,6 @@ def is_html_in_utf_8(value: str) -> bool:
     media, *parameters = (part.strip().lower() for part in value.split(";"))
     charsets = [part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")]
     return media == "text/html" and charsets == ["utf-8"]
-
-
-@contextmanager
-def because(why: str) -> Iterator[None]:
-    """What is claimed inside has a reason of its own, not that of its check."""
-    try:
-        yield
-    except Complaint as complaint:
-        raise Complaint(replace(complaint.finding, why=complaint.finding.why or why), complaint.verdict) from None
 
 
 # --- the document -----------------------------------------------------------------------------------

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import NoReturn
 from urllib.parse import quote, quote_plus, unquote_to_bytes, urljoin, urlsplit
 
 from grader.engine import expect
 from grader.engine.expect import Reply
-from grader.model import Complaint
+from grader.engine.expect import because as because
 
 VOID = frozenset(re.findall(r"\w+", "area base br col embed hr img input link meta source track wbr"))
 # Start tags that end an open element whose end tag may be left out (HTML Living Standard, section 13.1.2.4).
@@ -305,15 +304,6 @@ def read_whole_page(reply: Reply, url: str = "http://localhost/") -> Page:
         viewport = any(item.get("content") for item in page.root.all("meta", name="viewport"))
         expect(reply).that(viewport, expected='<meta name="viewport" content="..."> in this page')
     return page
-
-
-@contextmanager
-def because(why: str) -> Iterator[None]:
-    """What is claimed inside has a reason of its own, not that of its check."""
-    try:
-        yield
-    except Complaint as complaint:
-        raise Complaint(replace(complaint.finding, why=complaint.finding.why or why), complaint.verdict) from None
 
 
 def media_type(reply: Reply) -> str:
