@@ -169,7 +169,7 @@ class WsgiApp:
         return self.request(WsgiRequest("POST", path, body=body, meta=given))
 
     def delete(self, path: str) -> WsgiReply:
-        """DELETE, otherwise like get()."""
+        """DELETE, without a body."""
         return self.request(WsgiRequest("DELETE", path))
 
     def head(self, path: str, query: str = "", **meta: str | None) -> WsgiReply:

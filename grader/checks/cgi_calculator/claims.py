@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from grader.checks.cgi_calculator.pages import Element, Page, read_page
 from grader.engine import expect
-from grader.engine.expect import because as because
 from grader.target.cgi import CgiReply
 
 OPERATIONS = ("add", "sub", "mul", "div")

@@ -12,9 +12,9 @@ from grader.checks.cgi_calculator.pages import Element, Page
 
 # The first ends an attribute without quotes, those with either kind of them, and a comment; the second a form.
 MARKUP = ("a kit-mark=b \"><kit-mark>'><kit-mark>--><kit-mark>", "</form><script>kit()</script>&lt;kit-mark&gt;<!--")
-# The first ends a quotation of either kind; the second runs as soon as a link that it begins is followed.
 # Where no field is: a method, a media type, a length.
 ELSEWHERE = "'\"><kit-mark>"
+# The first ends a quotation of either kind; the second runs as soon as a link that it begins is followed.
 SCRIPTS = ("'\");kit();//", "javascript:kit()")
 LINK_AND_QUOTES = "//".join(reversed(SCRIPTS))
 

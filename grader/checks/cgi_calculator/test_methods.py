@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from grader.checks.cgi_calculator.claims import because
 from grader.checks.cgi_calculator.questions import query
-from grader.engine import check, expect
+from grader.engine import because, check, expect
 from grader.sandbox.child.plain import Record
 from grader.target.cgi import CgiReply, CgiRequest, CgiTarget
 from grader.target.function import Module

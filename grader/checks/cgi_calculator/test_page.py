@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from grader.checks.cgi_calculator.claims import (
     OPERATIONS,
-    because,
     expect_arrival,
     expect_document,
     expect_form,
@@ -18,7 +17,7 @@ from grader.checks.cgi_calculator.claims import (
 )
 from grader.checks.cgi_calculator.pages import parse_page, read_page
 from grader.checks.cgi_calculator.questions import typed_texts
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.engine.alphabets import MARKUP
 from grader.target.cgi import CgiRequest, CgiTarget
 from grader.target.function import Module

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from grader.checks.cgi_calculator.claims import because, expect_arrival, expect_kept, expect_result
+from grader.checks.cgi_calculator.claims import expect_arrival, expect_kept, expect_result
 from grader.checks.cgi_calculator.questions import form, query
-from grader.engine import check, expect
+from grader.engine import because, check, expect
 from grader.target.cgi import FORM_TYPE, OMIT, CgiTarget, post_request
 from grader.target.function import Module
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from grader.checks.cgi_calculator.claims import because, expect_arrival, expect_kept
+from grader.checks.cgi_calculator.claims import expect_arrival, expect_kept
 from grader.checks.cgi_calculator.questions import Piece, pieces, query, typed_texts
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.sandbox.worker import Raised
 from grader.target.cgi import CgiRequest, CgiTarget
 from grader.target.function import Module

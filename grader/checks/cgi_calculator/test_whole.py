@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 from hypothesis import strategies as st
 
 from grader.checks.cgi_calculator.claims import (
-    because,
     expect_document,
     expect_error,
     expect_form,
@@ -18,7 +17,7 @@ from grader.checks.cgi_calculator.claims import (
 from grader.checks.cgi_calculator.intruders import ELSEWHERE, LINK_AND_QUOTES, MARKUP, intruders
 from grader.checks.cgi_calculator.pages import encoded, read_page, sent_to
 from grader.checks.cgi_calculator.questions import encode, query
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.target.cgi import FORM_TYPE, OMIT, CgiReply, CgiRequest, CgiTarget, post_request
 
 # In a query string without escapes, as who writes the request by hand may send it.

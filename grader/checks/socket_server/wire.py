@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from grader import engine
 from grader.engine import expect
 from grader.model import Complaint
 from grader.target.http1 import HttpReply
@@ -73,12 +74,13 @@ def because(why: str, wanted: str = "") -> Iterator[None]:
 
     `wanted` says which answer should have come, for a server that closes without any.
     """
-    try:
-        yield
-    except Complaint as complaint:
-        found = complaint.finding
-        expected = wanted if wanted and found.expected == NO_ANSWER else found.expected
-        raise Complaint(replace(found, expected=expected, why=found.why or why), complaint.verdict) from None
+    with engine.because(why):
+        try:
+            yield
+        except Complaint as complaint:
+            if not wanted or complaint.finding.expected != NO_ANSWER:
+                raise
+            raise Complaint(replace(complaint.finding, expected=wanted), complaint.verdict) from None
 
 
 def expect_allow(reply: HttpReply, *methods: str) -> None:

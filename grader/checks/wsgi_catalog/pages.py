@@ -12,9 +12,8 @@ from html.parser import HTMLParser
 from typing import NoReturn
 from urllib.parse import quote, quote_plus, unquote_to_bytes, urljoin, urlsplit
 
-from grader.engine import expect
+from grader.engine import because, expect
 from grader.engine.expect import Reply
-from grader.engine.expect import because as because
 
 VOID = frozenset(re.findall(r"\w+", "area base br col embed hr img input link meta source track wbr"))
 # Start tags that end an open element whose end tag may be left out (HTML Living Standard, section 13.1.2.4).

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from grader.checks.wsgi_catalog.pages import (
     HOSTILE,
     Page,
-    because,
     collapse,
     path_and_query,
     read_page,
@@ -38,7 +37,7 @@ from grader.checks.wsgi_catalog.shelves import (
     read_book,
     reading,
 )
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.engine.alphabets import MARKUP, any_text, words
 from grader.target.function import Module
 from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiRequest, WsgiTarget

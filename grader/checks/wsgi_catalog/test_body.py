@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import STRAY, as_in_forms, because, read_whole_page
+from grader.checks.wsgi_catalog.pages import STRAY, as_in_forms, read_whole_page
 from grader.checks.wsgi_catalog.shelves import MAX_BODY, reading
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.engine.alphabets import any_text, words
 from grader.target.function import Module
 from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiApp, WsgiRequest, WsgiTarget

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import HOSTILE, Page, because, collapse, parse, read_page, read_whole_page
+from grader.checks.wsgi_catalog.pages import HOSTILE, Page, collapse, parse, read_page, read_whole_page
 from grader.checks.wsgi_catalog.shelves import (
     BOOKS,
     MARKED,
@@ -23,7 +23,7 @@ from grader.checks.wsgi_catalog.shelves import (
     reading,
     write_seed,
 )
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.engine.alphabets import MARKUP, any_text, words
 from grader.engine.expect import same
 from grader.sandbox.child.plain import Record

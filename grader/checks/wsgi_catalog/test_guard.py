@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import because, media_type, read_whole_page
+from grader.checks.wsgi_catalog.pages import media_type, read_whole_page
 from grader.checks.wsgi_catalog.shelves import BOOKS, listing, open_shelf, overwrite, read_made
 from grader.checks.wsgi_catalog.test_hello import HOP_BY_HOP
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.target.function import Module
 from grader.target.wsgi import FORM_TYPE, JSON_TYPE, WsgiReply, WsgiRequest, WsgiTarget, wrap
 

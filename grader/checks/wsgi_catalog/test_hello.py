@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grader.checks.wsgi_catalog.pages import Element, because, collapse, parse, read_page, read_whole_page
+from grader.checks.wsgi_catalog.pages import Element, collapse, parse, read_page, read_whole_page
 from grader.checks.wsgi_catalog.shelves import BOOKS, new_db, reading, write_seed
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.engine.alphabets import MARKUP, any_text, words
 from grader.target.function import Module
 from grader.target.ports import LOOPBACK

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import HOSTILE, STRAY, because, media_type, read_page, read_whole_page
+from grader.checks.wsgi_catalog.pages import HOSTILE, STRAY, media_type, read_page, read_whole_page
 from grader.checks.wsgi_catalog.shelves import error_of, reading
 from grader.checks.wsgi_catalog.test_hello import ALL_METHODS, METHODS, NO_PAGES
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.engine.alphabets import any_text
 from grader.target.function import Module
 from grader.target.wsgi import WsgiRequest, WsgiTarget

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from grader.checks.wsgi_catalog.pages import (
     HOSTILE,
     as_in_forms,
-    because,
     collapse,
     media_type,
     read_page,
@@ -30,7 +29,7 @@ from grader.checks.wsgi_catalog.shelves import (
     open_shelf,
     reading,
 )
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.engine.alphabets import any_text, words
 from grader.target.function import Module
 from grader.target.wsgi import JSON_TYPE, WsgiApp, WsgiTarget

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from grader.checks.wsgi_catalog.pages import because
 from grader.checks.wsgi_catalog.shelves import BOOKS, book, file_made, new_db, read_made, write_seed
-from grader.engine import check, expect
+from grader.engine import because, check, expect
 from grader.engine.expect import same
 from grader.sandbox.policy import CHILD_CODE
 from grader.target.function import Module

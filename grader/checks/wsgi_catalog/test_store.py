@@ -11,7 +11,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from grader.checks.wsgi_catalog.pages import because
 from grader.checks.wsgi_catalog.shelves import (
     BOOKS,
     Book,
@@ -30,7 +29,7 @@ from grader.checks.wsgi_catalog.shelves import (
     read_book,
     write_seed,
 )
-from grader.engine import check, expect, fuzz
+from grader.engine import because, check, expect, fuzz
 from grader.model import Complaint, Verdict
 from grader.target.site import RunningSite, SiteTarget
 from grader.target.transcript import TRANSCRIPT
